@@ -1,0 +1,30 @@
+create or replace function app.create_usage_partitions(months_ahead integer default 2) returns integer
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  v_month timestamptz;
+  v_name text;
+  v_created integer := 0;
+begin
+  for v_month in
+    select generate_series(date_trunc('month', app.now(), 'UTC'),
+      date_trunc('month', app.now(), 'UTC') + make_interval(months => months_ahead), interval '1 month')
+  loop
+    v_name := 'usage_log_' || to_char(v_month at time zone 'UTC', 'YYYY_MM');
+    continue when to_regclass('data.' || v_name) is not null;
+    execute format('create table data.%I partition of data.usage_log for values from (%L) to (%L)',
+      v_name, v_month, v_month + interval '1 month');
+    execute format('alter table data.%I enable row level security', v_name);
+    execute format('alter table data.%I force row level security', v_name);
+    v_created := v_created + 1;
+  end loop;
+  return v_created;
+end
+$$;
+revoke all on function app.create_usage_partitions(integer) from public;
+grant execute on function app.create_usage_partitions(integer) to worker;
+comment on function app.create_usage_partitions(integer) is
+$$Makes the monthly partitions of usage_log from this month on; those that exist stay.
+
+months_ahead: how many months beyond this one. Returns how many were made.$$;

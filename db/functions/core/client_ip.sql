@@ -1,0 +1,15 @@
+create or replace function app.client_ip() returns inet
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return nullif(trim(split_part(
+    nullif(current_setting('request.headers', true), '')::json ->> 'x-real-ip', ',', 1)), '')::inet;
+exception when invalid_text_representation then
+  return null;
+end
+$$;
+revoke all on function app.client_ip() from public;
+grant execute on function app.client_ip() to auth_owner;
+comment on function app.client_ip() is
+$$Address the request came from, as the proxy gives it in x-real-ip; null when unknown.$$;
