@@ -48,6 +48,7 @@ as $$
     -- virtual keys
     ('key_not_found',                 404, 'The API key does not exist.'),
     ('invalid_rate_limits',           400, 'Rate limits are an object with positive whole numbers for rpm and tpm.'),
+    ('invalid_allowed_models',        400, 'The list of models must name 1 to 1000 of them; null allows all.'),
     ('invalid_budget',                400, 'The budget must be a number from 0 on; its period day, week, month or null.'),
     ('invalid_ip_allowlist',          400, 'The address list must hold IP addresses or networks.'),
     ('invalid_expiry',                400, 'The expiry must lie in the future.'),
@@ -61,6 +62,8 @@ as $$
     ('invalid_model',                 400, 'The model is not valid.'),
     ('invalid_model_target',          400, 'The model target is not valid.'),
     ('invalid_rate',                  400, 'The rate is not valid.'),
+    ('duplicate_rate',                409, 'There is already a rate for this tier from this time on.'),
+    ('provider_rate_not_found',       404, 'The rate does not exist.'),
     ('invalid_exchange_rate',         400, 'The exchange rate is not valid.'),
     ('invalid_markup',                400, 'The markup must be -100 to 99999 percent.'),
     ('markup_rule_not_found',         404, 'The markup rule does not exist.'),
@@ -71,6 +74,7 @@ as $$
     ('setting_not_found',             404, 'The setting does not exist.'),
     ('invalid_setting',               400, 'The value does not fit the setting.'),
     ('master_key_missing',            503, 'The platform has no master key to encrypt with.'),
+    ('master_key_mismatch',           503, 'A provider key was encrypted with another master key.'),
     -- money
     ('invalid_amount',                400, 'The amount must be positive and have at most 10 decimals.'),
     ('invalid_reference',             400, 'The reference must have 1 to 200 characters and no control characters.'),
