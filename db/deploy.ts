@@ -75,11 +75,11 @@ async function requirePostgres18(client: pg.Client): Promise<void> {
 async function migrateGraphileWorker(client: pg.Client, databaseUrl: string): Promise<void> {
   const { rows } = await client.query("select format('%I', current_database()) as name");
   await client.query(`grant create on database ${rows[0].name} to worker`);
-  const pool = new pg.Pool({ connectionString: databaseUrl, options: "-c role=worker", max: 1 });
+  const url = new URL(databaseUrl);
+  url.searchParams.set("options", "-c role=worker");
   try {
-    await runMigrations({ pgPool: pool });
+    await runMigrations({ connectionString: url.href });
   } finally {
-    await pool.end();
     await client.query(`revoke create on database ${rows[0].name} from worker`);
   }
 }

@@ -1,13 +1,8 @@
 create or replace function app.client_ip() returns inet
-language plpgsql stable
+language sql stable
 set search_path = ''
 as $$
-begin
-  return nullif(trim(split_part(
-    nullif(current_setting('request.headers', true), '')::json ->> 'x-real-ip', ',', 1)), '')::inet;
-exception when invalid_text_representation then
-  return null;
-end
+  select app.parse_inet(nullif(current_setting('request.headers', true), '')::json ->> 'x-real-ip');
 $$;
 revoke all on function app.client_ip() from public;
 grant execute on function app.client_ip() to auth_owner;

@@ -1,0 +1,106 @@
+create or replace function api.authorize_request(virtual_key text, model text, endpoint text, input_tokens bigint default 0,
+  max_output_tokens bigint default null, requests integer default 1, client_ip text default null) returns json
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  v_key data.virtual_key;
+  v_user data.user_profile;
+  v_payer data.user_profile;
+  v_tenant data.tenant;
+  v_model data.model;
+  v_now timestamptz := app.now();
+  v_targets jsonb;
+  v_portkey_targets jsonb;
+  v_markup_percent numeric;
+  v_output_tokens bigint;
+  v_amount numeric;
+  v_tokens bigint;
+  v_is_strict boolean;
+  v_headers jsonb;
+  v_grant data.request_grant;
+  v_timeout_ms integer := app.setting('request_timeout_ms')::integer;
+begin
+  v_key := app.find_key(authorize_request.virtual_key, app.parse_inet(authorize_request.client_ip));
+  select u.* into strict v_user from data.user_profile u where u.user_id = v_key.user_id;
+  select t.* into strict v_tenant from data.tenant t where t.id = v_user.tenant_id;
+  select p.* into strict v_payer from data.user_profile p where p.user_id = coalesce(v_user.payer_id, v_user.user_id);
+  perform app.require_callable_account(v_user.status, v_payer.status, v_tenant.status);
+
+  select m.* into v_model from data.model m where m.name = authorize_request.model and m.is_active;
+  if not found then
+    perform app.raise_error('model_not_found');
+  elsif v_key.allowed_models is not null and v_model.name <> all (v_key.allowed_models) then
+    perform app.raise_error('model_not_allowed');
+  elsif authorize_request.endpoint is null or authorize_request.endpoint <> all (v_model.endpoints) then
+    perform app.raise_error('endpoint_not_supported', 'The model''s endpoints: ' || array_to_string(v_model.endpoints, ', '));
+  end if;
+
+  v_markup_percent := app.markup_percent(v_tenant.id, v_user.user_id, v_model.name);
+  v_output_tokens := greatest(0, least(authorize_request.max_output_tokens, v_model.max_output_tokens,
+    app.setting('estimate_output_tokens_cap')::bigint));
+  v_tokens := greatest(0, coalesce(authorize_request.input_tokens, 0)) + v_output_tokens;
+
+  select
+    jsonb_agg(jsonb_build_object('provider', t.provider, 'upstream_model', t.upstream_model, 'markup_percent', v_markup_percent,
+      'rates', t.rates) order by t.target_index),
+    jsonb_agg(app.portkey_target(t.portkey_provider, t.base_url, t.upstream_model, t.weight, app.decrypt_secret(t.encrypted_secret),
+        case when authorize_request.max_output_tokens is null then v_output_tokens end)
+      order by t.target_index),
+    max(app.estimate_charge(t.rates, v_markup_percent, v_tokens - v_output_tokens, v_output_tokens))
+  into v_targets, v_portkey_targets, v_amount
+  from app.route_targets(v_model.name, authorize_request.endpoint, v_tenant.currency, v_now) t;
+  if v_targets is null or v_amount is null then
+    perform app.raise_error('no_channel', null, '{"Retry-After": "5"}');
+  end if;
+
+  -- Two authorisations must not both take the last of a balance, a budget or a limit: see docs/lock-order.md.
+  select p.* into strict v_payer from data.user_profile p where p.user_id = v_payer.user_id for no key update;
+  perform app.require_callable_account(v_user.status, v_payer.status, v_tenant.status);
+  if v_key.budget is not null or v_key.rate_limits <> '{}' then
+    select k.* into strict v_key from data.virtual_key k where k.id = v_key.id for no key update;
+  end if;
+  v_now := app.now();
+  v_is_strict := v_tenant.credit_policy = 'strict';
+  perform app.check_key_budget(v_key, v_amount, v_is_strict, v_now);
+  v_headers := app.check_rate_limits(v_key, v_tokens, v_now);
+  perform app.check_balance(v_payer, v_amount, v_is_strict, v_now);
+
+  insert into data.request_grant (key_id, user_id, tenant_id, payer_id, model, endpoint, requests, amount, amount_per_request,
+    tokens, tokens_per_request, currency, targets, created_at, expires_at)
+  values (v_key.id, v_user.user_id, v_tenant.id, v_payer.user_id, v_model.name, authorize_request.endpoint, 1, v_amount, v_amount,
+    v_tokens, v_tokens, v_tenant.currency, v_targets, v_now,
+    v_now + make_interval(secs => v_timeout_ms / 1000.0 + app.setting('grant_margin_seconds')::integer))
+  returning * into v_grant;
+
+  return json_build_object(
+    'grant_id', v_grant.id,
+    'expires_at', v_grant.expires_at,
+    'requests', v_grant.requests,
+    'model', v_grant.model,
+    'key_id', v_grant.key_id,
+    'user_id', v_grant.user_id,
+    'tenant_id', v_grant.tenant_id,
+    'payer_id', v_grant.payer_id,
+    'timeout_ms', v_timeout_ms,
+    'portkey_config', app.build_portkey_config(v_portkey_targets, app.portkey_overrides(v_tenant.id, v_user.user_id, v_model.name),
+      jsonb_build_object('user_id', v_user.user_id, 'virtual_key', v_key.id)),
+    'targets', (
+      select json_agg(json_build_object('index', t.ordinality - 1, 'provider', t.value -> 'provider',
+        'upstream_model', t.value -> 'upstream_model') order by t.ordinality)
+      from jsonb_array_elements(v_targets) with ordinality as t),
+    'headers', v_headers);
+end
+$$;
+revoke all on function api.authorize_request(text, text, text, bigint, bigint, integer, text) from public;
+grant execute on function api.authorize_request(text, text, text, bigint, bigint, integer, text) to gateway;
+comment on function api.authorize_request(text, text, text, bigint, bigint, integer, text) is
+$$Decides whether a call may be made, holds its estimated charge and says where to send it.
+
+virtual_key: the caller's key. model: the public name. endpoint: such as chat/completions. input_tokens: estimate of the input.
+max_output_tokens: what the caller asked for at most; null when it did not. requests: how many calls the gateway would like at
+once; one is given. client_ip: where the call comes from.
+Returns the grant, the Portkey config (it holds provider keys: for the gateway only), its targets in order and headers for the caller.
+Errors, in the order of the checks: invalid_api_key, key_disabled, key_expired, ip_not_allowed; account_suspended, account_pending,
+account_overdue; model_not_found, model_not_allowed, endpoint_not_supported; no_channel; key_budget_exceeded; rate_limit_exceeded;
+insufficient_balance; in_flight_budget_exhausted.$$;

@@ -1,0 +1,59 @@
+create or replace function app.check_rate_limits(key data.virtual_key, tokens bigint, moment timestamptz) returns jsonb
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  v_rpm bigint := (key.rate_limits ->> 'rpm')::bigint;
+  v_tpm bigint := (key.rate_limits ->> 'tpm')::bigint;
+  v_used_requests bigint;
+  v_used_tokens bigint;
+  v_wait interval;
+  v_headers jsonb := '{}';
+begin
+  if v_rpm is null and v_tpm is null then
+    return v_headers;
+  end if;
+  select coalesce(sum(g.requests), 0), coalesce(sum(g.tokens), 0) into v_used_requests, v_used_tokens
+  from data.request_grant g
+  where g.key_id = key.id and g.created_at > moment - interval '1 minute';
+
+  if v_used_requests + 1 > v_rpm or v_used_tokens > 0 and v_used_tokens + tokens > v_tpm then
+    -- Until enough of the window has passed for both limits.
+    select min(freed.created_at) + interval '1 minute' - moment into v_wait
+    from (
+      select g.created_at, sum(g.requests) over passed as requests, sum(g.tokens) over passed as tokens
+      from data.request_grant g
+      where g.key_id = key.id and g.created_at > moment - interval '1 minute'
+      window passed as (order by g.created_at, g.id)
+    ) freed
+    where (v_rpm is null or v_used_requests - freed.requests + 1 <= v_rpm)
+      and (v_tpm is null or v_used_tokens - freed.tokens = 0 or v_used_tokens - freed.tokens + check_rate_limits.tokens <= v_tpm);
+    v_headers := v_headers || jsonb_build_object('Retry-After', greatest(1, ceil(extract(epoch from coalesce(v_wait, interval '1 minute'))))::text);
+  else
+    v_used_requests := v_used_requests + 1;
+    v_used_tokens := v_used_tokens + tokens;
+  end if;
+
+  if v_rpm is not null then
+    v_headers := v_headers || jsonb_build_object(
+      'x-ratelimit-limit-requests', v_rpm::text,
+      'x-ratelimit-remaining-requests', greatest(0, v_rpm - v_used_requests)::text);
+  end if;
+  if v_tpm is not null then
+    v_headers := v_headers || jsonb_build_object(
+      'x-ratelimit-limit-tokens', v_tpm::text,
+      'x-ratelimit-remaining-tokens', greatest(0, v_tpm - v_used_tokens)::text);
+  end if;
+  if v_headers ? 'Retry-After' then
+    perform app.raise_error('rate_limit_exceeded', null, v_headers);
+  end if;
+  return v_headers;
+end
+$$;
+revoke all on function app.check_rate_limits(data.virtual_key, bigint, timestamptz) from public;
+comment on function app.check_rate_limits(data.virtual_key, bigint, timestamptz) is
+$$Refuses a call beyond the key's limits over the last minute, counted from its grants. The key's row must be locked.
+
+tokens: estimate of the call's tokens, corrected to the real ones when its usage is recorded. A call that alone exceeds
+the token limit is admitted when the window is empty: refused, it could never be made.
+Returns the x-ratelimit headers. Errors: rate_limit_exceeded, with Retry-After in seconds.$$;

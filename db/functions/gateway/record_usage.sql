@@ -1,0 +1,156 @@
+create or replace function api.record_usage(events jsonb) returns json
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  v_now timestamptz;
+  v_payer record;
+  v_bills jsonb;
+  v_new_requests uuid[];
+  v_used_up_keys uuid[];
+begin
+  perform app.require_valid_usage_events(record_usage.events);
+
+  -- Lock order: accounts by id, then keys by id, then grants: see docs/lock-order.md.
+  perform from data.user_profile p
+  where p.user_id in (select g.payer_id from data.request_grant g
+    where g.id in (select e.grant_id from app.parse_usage_events(record_usage.events) e))
+  order by p.user_id
+  for no key update;
+  perform from data.virtual_key k
+  where k.id in (select g.key_id from data.request_grant g
+    where g.id in (select e.grant_id from app.parse_usage_events(record_usage.events) e))
+  order by k.id
+  for no key update;
+  v_now := app.now();
+
+  with event as materialized (
+    -- The same call may stand in a batch more than once.
+    select distinct on (e.request_id) e.*
+    from app.parse_usage_events(record_usage.events) e
+    order by e.request_id, e.ordinality
+  ), new_event as materialized (
+    select e.*, g.key_id, g.user_id, g.tenant_id, g.payer_id, g.model, g.endpoint, g.currency,
+      target.value ->> 'provider' as provider, target.value ->> 'upstream_model' as upstream_model,
+      (target.value ->> 'markup_percent')::numeric as markup_percent,
+      price.rate_id, coalesce(price.cost, 0) as cost, price.cost_currency, price.exchange_rate, coalesce(price.charge, 0) as charge
+    from event e
+    join data.request_grant g on g.id = e.grant_id
+    -- A call that no provider answered has no target and costs nothing.
+    left join lateral (
+      select g.targets -> coalesce(e.target_index, 0) as value where e.status <> 'error'
+    ) target on true
+    left join lateral app.price_call(target.value -> 'rates', (target.value ->> 'markup_percent')::numeric,
+      e.input_tokens, e.cached_input_tokens, e.cache_write_tokens, e.output_tokens) price on true
+    where not exists (
+      select from data.usage_log u where u.created_at = e.created_at and u.request_id = e.request_id)
+  ), bill as materialized (
+    select n.payer_id, sum(n.charge) as amount, uuidv7() as ledger_entry_id
+    from new_event n
+    group by n.payer_id
+    having sum(n.charge) > 0
+  ), paid as (
+    update data.user_profile p
+    set balance = p.balance - b.amount
+    from bill b
+    where p.user_id = b.payer_id
+    returning p.user_id, p.tenant_id, p.balance
+  ), booked as (
+    insert into data.ledger_entry (id, user_id, tenant_id, kind, amount, balance_after, currency, reference, created_at)
+    select b.ledger_entry_id, b.payer_id, paid.tenant_id, 'usage', -b.amount, paid.balance,
+      (select min(n.currency) from new_event n where n.payer_id = b.payer_id), 'usage ' || b.ledger_entry_id, v_now
+    from bill b
+    join paid on paid.user_id = b.payer_id
+  ), logged as (
+    insert into data.usage_log (request_id, created_at, user_id, tenant_id, payer_id, key_id, grant_id, endpoint, model, provider,
+      upstream_model, model_served, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, rate_id,
+      cost, cost_currency, exchange_rate, markup_percent, charge, currency, ledger_entry_id, status, http_status, error_code,
+      estimated, streamed, latency_ms, time_to_first_token_ms, recorded_at)
+    select n.request_id, n.created_at, n.user_id, n.tenant_id, n.payer_id, n.key_id, n.grant_id, n.endpoint, n.model, n.provider,
+      n.upstream_model, n.model_served, n.input_tokens, n.cached_input_tokens, n.cache_write_tokens, n.output_tokens,
+      n.reasoning_tokens, n.rate_id, n.cost, n.cost_currency, n.exchange_rate, n.markup_percent, n.charge, n.currency,
+      case when n.charge > 0 then b.ledger_entry_id end, n.status, n.http_status, n.error_code,
+      n.estimated, n.streamed, n.latency_ms, n.time_to_first_token_ms, v_now
+    from new_event n
+    left join bill b on b.payer_id = n.payer_id
+  ), released as (
+    update data.request_grant g
+    set settled_requests = least(g.requests, g.settled_requests + s.requests),
+      amount = case when g.settled_requests + s.requests >= g.requests then 0 else g.amount - s.requests * g.amount_per_request end,
+      tokens = greatest(0, g.tokens - s.requests * g.tokens_per_request + s.tokens)
+    from (
+      select n.grant_id, count(*)::integer as requests, sum(n.input_tokens + n.output_tokens) as tokens
+      from new_event n
+      group by n.grant_id
+    ) s
+    where g.id = s.grant_id
+  ), spent as (
+    update data.virtual_key k
+    set last_used_at = greatest(k.last_used_at, s.last_used_at),
+      budget_period_start = app.budget_period_start(k.budget_period, v_now),
+      budget_spent = s.charge + case
+        when k.budget_period_start is not distinct from app.budget_period_start(k.budget_period, v_now) then k.budget_spent
+        else 0 end
+    from (
+      select n.key_id, max(n.created_at) as last_used_at, sum(n.charge) as charge
+      from new_event n
+      group by n.key_id
+    ) s
+    where k.id = s.key_id
+    returning k.id, k.budget <= k.budget_spent as is_budget_used_up
+  )
+  select
+    (select jsonb_object_agg(b.payer_id, b.amount) from bill b),
+    (select array_agg(n.request_id) from new_event n),
+    (select array_agg(s.id) from spent s where s.is_budget_used_up)
+  into v_bills, v_new_requests, v_used_up_keys;
+
+  for v_payer in
+    select p.user_id, p.balance, p.low_balance_threshold, p.status, app.status_for_balance(p) as new_status,
+      p.balance + bill.value::numeric as balance_before
+    from jsonb_each_text(v_bills) as bill
+    join data.user_profile p on p.user_id = bill.key::uuid
+    order by p.user_id
+  loop
+    if v_payer.new_status <> v_payer.status then
+      perform app.change_status(v_payer.user_id, v_payer.new_status, 'The balance is used up.');
+    elsif v_payer.balance <= v_payer.low_balance_threshold and v_payer.balance_before > v_payer.low_balance_threshold then
+      perform app.queue_notification(v_payer.user_id, 'account.low_balance', json_build_object(
+        'balance', v_payer.balance::text, 'threshold', v_payer.low_balance_threshold::text));
+    end if;
+  end loop;
+
+  return json_build_object(
+    'events', (
+      select coalesce(json_agg(json_build_object(
+          'request_id', e.request_id,
+          'result', case when u.request_id is null then 'unknown_grant' when u.request_id = any (v_new_requests) then 'recorded' else 'duplicate' end,
+          'charge', u.charge::text,
+          'currency', u.currency,
+          'balance', p.balance::text,
+          'status', p.status) order by e.ordinality), '[]')
+      from app.parse_usage_events(record_usage.events) e
+      left join data.usage_log u on u.created_at = e.created_at and u.request_id = e.request_id
+      left join data.user_profile p on p.user_id = u.payer_id),
+    'dropped_keys', (
+      select coalesce(json_agg(distinct k.id), '[]')
+      from data.virtual_key k
+      join data.user_profile u on u.user_id = k.user_id
+      join data.user_profile p on p.user_id = coalesce(u.payer_id, u.user_id)
+      where k.id in (select g.key_id from data.request_grant g
+          where g.id in (select e.grant_id from app.parse_usage_events(record_usage.events) e))
+        and (k.id = any (v_used_up_keys) or p.status <> 'active')));
+end
+$$;
+revoke all on function api.record_usage(jsonb) from public;
+grant execute on function api.record_usage(jsonb) to gateway;
+comment on function api.record_usage(jsonb) is
+$$Records calls and bills them: usage rows, one ledger entry and one balance update per payer, status changes, release of what was held.
+
+events: array of {request_id (uuidv7), grant_id, target_index, status (ok, error, aborted, interrupted), http_status, input_tokens (of all
+kinds), cached_input_tokens, cache_write_tokens, output_tokens (reasoning among them), reasoning_tokens, estimated, streamed,
+latency_ms, time_to_first_token_ms, error_code, model_served}. The price is the one fixed at authorisation. Status error means
+that no provider answered: nothing is charged. Recording the same request_id again changes nothing.
+Returns per event {request_id, result (recorded, duplicate, unknown_grant), charge, currency, balance, status (of the account)} and the
+keys whose grants must be dropped now.
+All or nothing. Errors: invalid_usage_event.$$;
