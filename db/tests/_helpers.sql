@@ -31,6 +31,11 @@ language sql stable security definer set search_path = '' as $$
   select id from auth.login where email operator(extensions.=) (name || '@test.example')::extensions.citext;
 $$;
 
+create or replace function tests.secret(name text) returns text
+language sql immutable set search_path = '' as $$
+  select 'vk_' || rpad(name, 32, '0');
+$$;
+
 -- Makes a virtual key with the secret 'vk_' || name padded to 32 characters, and returns its id.
 create or replace function tests.create_key(name text, owner text, rate_limits jsonb default '{}', allowed_models text[] default null,
   budget numeric default null, budget_period text default null) returns uuid
@@ -42,17 +47,13 @@ language sql set search_path = '' as $$
   returning id;
 $$;
 
-create or replace function tests.secret(name text) returns text
-language sql immutable set search_path = '' as $$
-  select 'vk_' || rpad(name, 32, '0');
-$$;
-
 -- From here on in this transaction, statements run as the API request of this user would.
 create or replace function tests.authenticate_as(name text) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_claims json;
 begin
+  perform tests.clear_authentication();
   select json_build_object('role', l.role, 'sub', l.id, 'tenant_id', p.tenant_id, 'session_id', uuidv7()) into strict v_claims
   from auth.login l join data.user_profile p on p.user_id = l.id
   where l.id = tests.user_id(name);
@@ -96,3 +97,49 @@ exception
   when others then
     return sqlstate;
 end $$;
+
+-- Makes a model, unless it exists, and routes it to a provider, made when missing, at this wholesale price.
+create or replace function tests.route_model(model text, provider text default 'testai', target_position integer default 1,
+  input_rate numeric default 1, output_rate numeric default 2, request_rate numeric default 0, currency text default 'CNY',
+  max_output_tokens integer default 1000, endpoints text[] default '{chat/completions}', min_input_tokens integer default 0) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform set_config('app.settings.master_key', 'a master key for tests', true);
+  insert into data.provider (name, display_name, portkey_provider, base_url, endpoints)
+  values (provider, provider, 'openai', 'http://127.0.0.1:1/v1', '{chat/completions,embeddings}')
+  on conflict do nothing;
+  insert into data.provider_key (provider, label, encrypted_secret)
+  values (provider, 'test', app.encrypt_secret('sk-' || provider))
+  on conflict do nothing;
+  insert into data.model (name, display_name, owned_by, endpoints, max_output_tokens)
+  values (model, model, 'tests', endpoints, max_output_tokens)
+  on conflict do nothing;
+  insert into data.model_target (model, position, provider, upstream_model) values (model, target_position, provider, model)
+  on conflict do nothing;
+  insert into data.provider_rate (provider, model, min_input_tokens, input_rate, output_rate, request_rate, currency, valid_from)
+  values (provider, model, min_input_tokens, input_rate, output_rate, request_rate, currency, '2020-01-01');
+end $$;
+
+-- Authorises a call as the gateway would; 'max_output' tokens are asked for, so that the estimate is known.
+create or replace function tests.authorize(key_name text, model text, input_tokens bigint default 0, max_output bigint default 0,
+  endpoint text default 'chat/completions', client_ip text default '203.0.113.7') returns json
+language sql set search_path = '' as $$
+  select api.authorize_request(tests.secret(key_name), model, endpoint, input_tokens, max_output, 1, client_ip);
+$$;
+
+-- A usage event of a call that was authorised, ready for record_usage; 'changes' go over its fields.
+create or replace function tests.usage_event(granted json, input_tokens bigint, output_tokens bigint, changes jsonb default '{}') returns jsonb
+language sql volatile set search_path = '' as $$
+  select jsonb_build_object('request_id', uuidv7(), 'grant_id', granted ->> 'grant_id', 'target_index', 0, 'status', 'ok', 'http_status', 200,
+    'input_tokens', input_tokens, 'output_tokens', output_tokens) || changes;
+$$;
+
+create or replace function tests.balance(name text) returns numeric
+language sql stable security definer set search_path = '' as $$
+  select balance from data.user_profile where user_id = tests.user_id(name);
+$$;
+
+create or replace function tests.status(name text) returns text
+language sql stable security definer set search_path = '' as $$
+  select status from data.user_profile where user_id = tests.user_id(name);
+$$;
