@@ -3,22 +3,17 @@ language plpgsql immutable
 set search_path = ''
 as $$
 declare
-  v_limit record;
-  v_result jsonb := '{}';
+  v_limits jsonb := coalesce(rate_limits, '{}');
 begin
-  if jsonb_typeof(coalesce(rate_limits, '{}')) <> 'object' then
+  if jsonb_typeof(v_limits) <> 'object' then
     perform app.raise_error('invalid_rate_limits');
+  elsif v_limits - array['rpm', 'tpm'] <> '{}' then
+    perform app.raise_error('invalid_rate_limits', 'The limits are rpm and tpm.');
   end if;
-  for v_limit in select l.key, l.value from jsonb_each(coalesce(rate_limits, '{}')) l loop
-    continue when v_limit.key in ('rpm', 'tpm') and v_limit.value = 'null';
-    if v_limit.key not in ('rpm', 'tpm') or jsonb_typeof(v_limit.value) <> 'number' then
-      perform app.raise_error('invalid_rate_limits');
-    elsif v_limit.value::numeric not between 1 and 1000000000 or v_limit.value::numeric <> trunc(v_limit.value::numeric) then
-      perform app.raise_error('invalid_rate_limits', 'Each limit is a whole number from 1 to 1000000000.');
-    end if;
-    v_result := v_result || jsonb_build_object(v_limit.key, v_limit.value::bigint);
-  end loop;
-  return v_result;
+  return (
+    select coalesce(jsonb_object_agg(l.key, app.require_whole_number(l.value, 1, 1000000000, 'invalid_rate_limits',
+      'A limit is a whole number from 1 to 1000000000.')), '{}')
+    from jsonb_each(jsonb_strip_nulls(v_limits)) l);
 end
 $$;
 revoke all on function app.require_rate_limits(jsonb) from public;

@@ -2,9 +2,9 @@ alter table data.virtual_key enable row level security;
 alter table data.virtual_key force row level security;
 
 create policy owner_all on data.virtual_key to app_owner using (true) with check (true);
-create policy own_keys on data.virtual_key for select to customer using (user_id = (select app.current_user_id()));
-create policy tenant_keys on data.virtual_key for select to tenant_admin using (tenant_id = (select app.current_tenant_id()));
-create policy all_keys on data.virtual_key for select to platform_admin using (true);
+create policy customer_read_own on data.virtual_key for select to customer using (user_id = (select app.current_user_id()));
+create policy tenant_admin_read_tenant on data.virtual_key for select to tenant_admin using (tenant_id = (select app.current_tenant_id()));
+create policy platform_admin_read_all on data.virtual_key for select to platform_admin using (true);
 
 grant select (id, user_id, tenant_id, name, key_prefix, previous_key_expires_at, rate_limits, allowed_models, budget, budget_period,
   budget_spent, budget_period_start, ip_allowlist, is_active, created_at, expires_at, last_used_at, deleted_at)
