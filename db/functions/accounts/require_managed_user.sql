@@ -16,6 +16,11 @@ begin
   if not found then
     perform app.raise_error('user_not_found');
   end if;
+  if app.current_api_role() = 'tenant_admin'
+    and exists (select from auth.login l where l.id = v_profile.user_id and l.role = 'platform_admin')
+  then
+    perform app.raise_error('not_permitted', 'A platform admin is managed by platform admins.');
+  end if;
   return v_profile;
 end
 $$;
@@ -23,4 +28,4 @@ revoke all on function app.require_managed_user(uuid) from public;
 comment on function app.require_managed_user(uuid) is
 $$The profile of a user that the caller may manage: any for a platform admin, those of the tenant for a tenant admin, else the caller.
 
-Errors: user_not_found, also for users that exist but are out of reach.$$;
+Errors: user_not_found, also for users that exist but are out of reach; not_permitted for a tenant admin who reaches for a platform admin.$$;

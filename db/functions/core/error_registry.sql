@@ -45,6 +45,12 @@ as $$
     ('invalid_status_change',         409, 'The status cannot change like this.'),
     ('balance_not_zero',              409, 'The balance must be zero.'),
     ('invalid_payer',                 400, 'The payer must be another user of the same tenant who pays for itself.'),
+    ('payer_in_use',                  409, 'The account pays for other users.'),
+    ('last_platform_admin',           409, 'There must be a platform admin left.'),
+    ('invalid_credit_limit',          400, 'The credit limit must be an amount from 0 on with at most 10 decimals.'),
+    ('invalid_threshold',             400, 'The threshold must be an amount from 0 on with at most 10 decimals, or null.'),
+    ('invalid_tenant_name',           400, 'A tenant''s name must have 1 to 200 characters and no control characters.'),
+    ('invalid_tenant_status',         400, 'The status of a tenant must be active, suspended or closed.'),
     -- virtual keys
     ('key_not_found',                 404, 'The API key does not exist.'),
     ('invalid_rate_limits',           400, 'Rate limits are an object with positive whole numbers for rpm and tpm.'),
