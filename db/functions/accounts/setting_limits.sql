@@ -1,0 +1,22 @@
+create or replace function app.setting_limits()
+returns table (name text, kind text, minimum numeric, maximum numeric)
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  values
+    ('access_token_seconds',         'integer', 60,   86400),
+    ('refresh_token_days',           'integer', 1,    365),
+    ('login_failure_limit',          'integer', 1,    100),
+    ('login_failure_window_minutes', 'integer', 1,    1440),
+    ('password_reset_minutes',       'integer', 5,    1440),
+    ('invitation_days',              'integer', 1,    90),
+    ('reactivation_threshold',       'money',   0,    1000000),
+    ('estimate_output_tokens_cap',   'integer', 1,    1000000),
+    ('request_timeout_ms',           'integer', 1000, 3600000),
+    ('grant_margin_seconds',         'integer', 1,    3600),
+    ('grant_retention_hours',        'integer', 1,    8760),
+    ('notification_retention_days',  'integer', 1,    3650)
+$$;
+revoke all on function app.setting_limits() from public;
+comment on function app.setting_limits() is
+$$What each setting of the platform may be set to: a whole number or an amount of money, from minimum to maximum.$$;
