@@ -6,7 +6,8 @@ as $$
     'user_id', queue_notification.user_id,
     'event', queue_notification.event,
     'payload', queue_notification.payload,
-    'deduplication_key', uuidv7()));
+    'deduplication_key', uuidv7(),
+    'created_at', app.now()));
 $$;
 revoke all on function app.queue_notification(uuid, text, json) from public;
 comment on function app.queue_notification(uuid, text, json) is
