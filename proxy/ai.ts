@@ -14,7 +14,7 @@ import {
   upstreamError,
   upstreamTimeout,
 } from "./errors.ts";
-import type { Gateway, Grant, UsageEvent } from "./gateway.ts";
+import type { Gateway, Grant } from "./gateway.ts";
 import { clientHeaders, readVirtualKey, servedTarget, upstreamHeaders } from "./headers.ts";
 import { isObject, parseJson } from "./json.ts";
 import { StreamMeter } from "./meter.ts";
@@ -22,9 +22,10 @@ import type { Metrics } from "./metrics.ts";
 import { type Portkey, secretsOf, type Upstream } from "./portkey.ts";
 import type { Recorder } from "./recorder.ts";
 import { type AiRequest, parseRequest } from "./request.ts";
+import { type Outcome, settle, type Target } from "./settle.ts";
 import { SseSplitter } from "./sse.ts";
 import { outputBytes } from "./tokens.ts";
-import { billableUsage, type ReportedUsage, readUsage } from "./usage.ts";
+import { readUsage } from "./usage.ts";
 
 export type Services = {
   config: Config;
@@ -38,18 +39,19 @@ export type Services = {
 /** One AI endpoint: authorise, forward, record, answer. */
 export function aiRoute(services: Services, endpoint: Endpoint): RequestHandler {
   return async (req, res) => {
-    const virtualKey = requireVirtualKey(req);
+    const virtual_key = requireVirtualKey(req);
     const raw = await readBody(req, services.config.BODY_LIMIT_BYTES);
     const request = await parseRequest(endpoint, raw, req.headers["content-type"]);
+    const context = contextOf(res);
     const grant = await services.gateway.authorize({
-      virtual_key: virtualKey,
+      virtual_key,
       model: request.model,
       endpoint,
       input_tokens: request.inputTokens,
       max_output_tokens: request.maxOutputTokens,
-      client_ip: contextOf(res).clientIp,
+      client_ip: context.clientIp,
     });
-    await new AiCall(services, endpoint, req, res, request, grant).run();
+    await new AiCall(services, { endpoint, request, grant, context, req, res }).run();
   };
 }
 
@@ -60,50 +62,35 @@ export function requireVirtualKey(req: Request): string {
   throw new ApiError(401, "missing_api_key", message);
 }
 
-/** How long a response waits for its usage to be recorded before it ends anyway. */
-const RECORD_WAIT_MS = 5_000;
 /** How long a client may take no bytes of a stream before it counts as gone. */
 const CLIENT_STALL_MS = 60_000;
 
-/** The target that served the call, and which of Portkey's providers it is: that decides how its usage is read. */
-type Target = { index: number; provider: string };
-type Outcome = Pick<UsageEvent, "status" | "http_status"> & {
-  target?: Target;
-  reported?: ReportedUsage | null;
-  outputBytes?: number;
-  streamed?: boolean;
-  firstTokenMs?: number | null;
-  modelServed?: string | null;
-  error?: ApiError;
+type Parts = {
+  endpoint: Endpoint;
+  request: AiRequest;
+  grant: Grant;
+  context: Context;
+  req: Request;
+  res: Response;
 };
 
-/** A call that holds a grant: whatever happens, it is settled once. */
+/** A call that holds a grant: whatever happens, it is settled, once. */
 class AiCall {
   readonly #services: Services;
-  readonly #endpoint: Endpoint;
-  readonly #req: Request;
-  readonly #res: Response;
-  readonly #context: Context;
-  readonly #request: AiRequest;
-  readonly #grant: Grant;
+  readonly #call: Parts;
   #settled = false;
 
-  constructor(services: Services, endpoint: Endpoint, req: Request, res: Response, request: AiRequest, grant: Grant) {
+  constructor(services: Services, call: Parts) {
     this.#services = services;
-    this.#endpoint = endpoint;
-    this.#req = req;
-    this.#res = res;
-    this.#context = contextOf(res);
-    this.#request = request;
-    this.#grant = grant;
+    this.#call = call;
   }
 
   /** @throws ApiError when there is no answer to give; the call is settled by then */
   async run(): Promise<void> {
-    const timeoutMs = Math.min(this.#grant.timeout_ms, this.#services.config.REQUEST_TIMEOUT_MS);
-    using call = this.#services.calls.start(timeoutMs, upstreamTimeout);
+    const { config, calls } = this.#services;
+    using deadline = calls.start(Math.min(this.#call.grant.timeout_ms, config.REQUEST_TIMEOUT_MS), upstreamTimeout);
     try {
-      await this.#relay(await this.#forward(call.signal), call.signal);
+      await this.#relay(await this.#forward(deadline.signal), deadline.signal);
     } catch (thrown) {
       const error = toApiError(thrown);
       const http_status = this.#clientIsGone ? CLIENT_CLOSED_REQUEST : error.status;
@@ -113,31 +100,33 @@ class AiCall {
   }
 
   get #clientIsGone(): boolean {
-    return this.#res.closed || this.#res.destroyed;
+    return this.#call.res.closed || this.#call.res.destroyed;
+  }
+
+  async #settle(outcome: Outcome): Promise<void> {
+    if (this.#settled) return;
+    this.#settled = true;
+    await settle(this.#services, this.#call, outcome);
   }
 
   async #forward(signal: AbortSignal): Promise<Upstream> {
+    const { endpoint, request, grant, context, req } = this.#call;
     if (this.#clientIsGone) throw new ApiError(400, "client_closed", "The client left before the call was forwarded.");
-    const { body, contentType } = await this.#request.encode(this.#grant.targets[0]?.upstream_model ?? "");
-    const headers = upstreamHeaders({
-      client: this.#req.headers,
-      contentType,
-      portkeyConfig: this.#grant.portkey_config,
-      requestId: this.#context.requestId,
-    });
-    return await this.#services.portkey.forward(this.#endpoint, headers, body, signal);
+    const { body, contentType } = await request.encode(grant.targets[0]?.upstream_model ?? "");
+    const { portkey_config: portkeyConfig } = grant;
+    const headers = upstreamHeaders({ client: req.headers, contentType, portkeyConfig, requestId: context.requestId });
+    return await this.#services.portkey.forward(endpoint, headers, body, signal);
   }
 
   async #relay(upstream: Upstream, signal: AbortSignal): Promise<void> {
-    const index = servedTarget(upstream.headers["x-portkey-last-used-option-index"]);
-    const target = index === null ? undefined : this.#targetAt(index);
-    if (upstream.status >= 400 || target === undefined) {
+    const target = this.#targetOf(upstream);
+    if (upstream.status >= 400 || target === null) {
       throw upstreamError({
         status: upstream.status,
         body: (await bufferOf(upstream, signal)).toString("utf8"),
-        providerTried: target !== undefined,
+        providerTried: target !== null,
         retryAfter: upstream.headers["retry-after"] ?? null,
-        secrets: secretsOf(this.#grant.portkey_config),
+        secrets: secretsOf(this.#call.grant.portkey_config),
       });
     }
     const type = upstream.headers["content-type"] ?? "";
@@ -146,10 +135,11 @@ class AiCall {
     else await this.#relayBytes(upstream, target, signal);
   }
 
-  #targetAt(index: number): Target | undefined {
-    const { targets, portkey_config } = this.#grant;
-    const provider = portkey_config.targets?.[index]?.provider;
-    return targets.some((target) => target.index === index) ? { index, provider: provider ?? "unknown" } : undefined;
+  #targetOf(upstream: Upstream): Target | null {
+    const { targets, portkey_config } = this.#call.grant;
+    const index = servedTarget(upstream.headers["x-portkey-last-used-option-index"]);
+    if (index === null || !targets.some((target) => target.index === index)) return null;
+    return { index, provider: portkey_config.targets?.[index]?.provider ?? "unknown" };
   }
 
   async #relayJson(upstream: Upstream, target: Target, signal: AbortSignal): Promise<void> {
@@ -159,39 +149,40 @@ class AiCall {
     await this.#settle({
       ...this.#statusOf(true, upstream),
       target,
-      reported: readUsage(this.#endpoint, target.provider, body.usage),
+      reported: readUsage(this.#call.endpoint, target.provider, body.usage),
       outputBytes: outputBytes(body),
       modelServed: typeof body.model === "string" ? body.model : null,
     });
     this.#writeHead(upstream, { "content-length": String(raw.length) });
-    this.#res.end(raw);
+    this.#call.res.end(raw);
   }
 
   /** Sound, pictures and plain text: passed as they come. */
   async #relayBytes(upstream: Upstream, target: Target, signal: AbortSignal): Promise<void> {
     const isText = upstream.headers["content-type"]?.startsWith("text/") ?? false;
     let bytes = 0;
-    let cut = false;
+    let error: ApiError | null = null;
     try {
       for await (const chunk of upstream.body) {
         bytes += chunk.length;
         await this.#write(upstream, chunk);
       }
-    } catch (error) {
-      if (bytes === 0) throw failureOf(error, signal);
-      cut = true;
+    } catch (thrown) {
+      error = failureOf(thrown, signal);
+      if (bytes === 0) throw error;
     }
-    await this.#settle({ ...this.#statusOf(!cut, upstream), target, outputBytes: isText ? bytes : 0 });
-    if (cut) this.#res.destroy();
-    else this.#res.end();
+    await this.#settle({ ...this.#statusOf(!error, upstream), target, outputBytes: isText ? bytes : 0, error });
+    if (error) this.#call.res.destroy();
+    else this.#call.res.end();
   }
 
   async #relayEvents(upstream: Upstream, target: Target, signal: AbortSignal): Promise<void> {
-    const meter = new StreamMeter(this.#endpoint, target.provider, this.#request.wantsUsageChunk);
+    const { endpoint, request, context, res } = this.#call;
+    const meter = new StreamMeter(endpoint, target.provider, request.wantsUsageChunk);
     const splitter = new SseSplitter();
     const held: Buffer[] = [];
     let firstTokenMs: number | null = null;
-    let failure: ApiError | null = null;
+    let error: ApiError | null = null;
 
     const pass = async (events: Buffer[]): Promise<void> => {
       const now: Buffer[] = [];
@@ -200,19 +191,18 @@ class AiCall {
         if (verdict === "hold" || (verdict === "pass" && held.length > 0)) held.push(event);
         else if (verdict === "pass") now.push(event);
       }
-      if (meter.events > 0) firstTokenMs ??= this.#context.elapsedMs();
+      if (meter.events > 0) firstTokenMs ??= context.elapsedMs();
       if (now.length > 0) await this.#write(upstream, Buffer.concat(now));
     };
     try {
       for await (const chunk of upstream.body) await pass(splitter.push(chunk));
       await pass([splitter.flush()].filter((rest) => rest.length > 0));
-    } catch (error) {
-      failure = failureOf(error, signal);
+    } catch (thrown) {
+      error = failureOf(thrown, signal);
     }
-
     if (!meter.complete) {
-      failure ??= new ApiError(502, "upstream_interrupted", "The provider ended the stream before it was complete.");
-      if (meter.events === 0 && !this.#res.headersSent) throw failure;
+      error ??= new ApiError(502, "upstream_interrupted", "The provider ended the stream before it was complete.");
+      if (meter.events === 0 && !res.headersSent) throw error;
     }
     await this.#settle({
       ...this.#statusOf(meter.complete, upstream),
@@ -222,37 +212,39 @@ class AiCall {
       streamed: true,
       firstTokenMs,
       modelServed: meter.model,
-      ...(failure && { error: failure }),
+      error,
     });
-    await this.#write(upstream, meter.complete || failure === null ? Buffer.concat(held) : this.#errorEvent(failure));
-    this.#res.end();
+    await this.#write(upstream, meter.complete || !error ? Buffer.concat(held) : this.#errorEvent(error));
+    res.end();
   }
 
   /** An error as the last event of a stream, so that the client does not take what it has for the whole answer. */
   #errorEvent(error: ApiError): Buffer {
-    const isOpenAiChunk = this.#endpoint === "chat/completions" || this.#endpoint === "completions";
-    const body = { type: "error", ...errorBody(error, this.#context.errorShape, this.#context.requestId) };
-    return Buffer.from(`${isOpenAiChunk ? "" : "event: error\n"}data: ${JSON.stringify(body)}\n\n`);
+    const { endpoint, context } = this.#call;
+    const isTyped = endpoint !== "chat/completions" && endpoint !== "completions";
+    const body = { type: "error", ...errorBody(error, context.errorShape, context.requestId) };
+    return Buffer.from(`${isTyped ? "event: error\n" : ""}data: ${JSON.stringify(body)}\n\n`);
   }
 
   #statusOf(complete: boolean, upstream: Upstream): Pick<Outcome, "status" | "http_status"> {
     const gone = this.#clientIsGone;
     return {
       status: complete ? (gone ? "aborted" : "ok") : "interrupted",
-      http_status: gone && !this.#res.headersSent ? CLIENT_CLOSED_REQUEST : upstream.status,
+      http_status: gone && !this.#call.res.headersSent ? CLIENT_CLOSED_REQUEST : upstream.status,
     };
   }
 
   #writeHead(upstream: Upstream, more: Record<string, string> = {}): void {
-    if (this.#res.headersSent || this.#clientIsGone) return;
-    const headers = clientHeaders(this.#grant.headers, upstream.headers["content-type"] ?? "");
-    this.#res.writeHead(upstream.status, { ...headers, ...more });
+    const { res, grant } = this.#call;
+    if (res.headersSent || this.#clientIsGone) return;
+    const headers = clientHeaders(grant.headers, upstream.headers["content-type"] ?? "");
+    res.writeHead(upstream.status, { ...headers, ...more });
   }
 
   /** Writes at the client's pace; once it is gone, does nothing, so that the upstream is read to its end. */
   async #write(upstream: Upstream, bytes: Buffer): Promise<void> {
+    const { res } = this.#call;
     this.#writeHead(upstream);
-    const res = this.#res;
     if (this.#clientIsGone || res.write(bytes)) return;
     await new Promise<void>((resolve) => {
       const stalled = setTimeout(() => res.destroy(), CLIENT_STALL_MS);
@@ -264,65 +256,7 @@ class AiCall {
       res.on("drain", done).on("close", done);
     });
   }
-
-  /** Records the call, once. Returns when that is in the database, or when it takes too long: then it goes on alone. */
-  async #settle(outcome: Outcome): Promise<void> {
-    if (this.#settled) return;
-    this.#settled = true;
-    const { log, requestId, elapsedMs } = this.#context;
-    const { recorder, metrics } = this.#services;
-    const { target, error } = outcome;
-    const usage =
-      outcome.status === "error"
-        ? NOTHING_USED
-        : billableUsage(outcome.reported ?? null, {
-            inputTokens: this.#request.inputTokens,
-            outputBytes: outcome.outputBytes ?? 0,
-            maxOutputTokens: this.#request.maxOutputTokens,
-          });
-    const event: UsageEvent = {
-      request_id: requestId,
-      grant_id: this.#grant.grant_id,
-      target_index: target?.index ?? null,
-      status: outcome.status,
-      http_status: outcome.http_status,
-      ...usage,
-      streamed: outcome.streamed ?? false,
-      latency_ms: elapsedMs(),
-      time_to_first_token_ms: outcome.firstTokenMs ?? null,
-      error_code: error?.code ?? null,
-      model_served: outcome.modelServed?.slice(0, 200) ?? null,
-    };
-    metrics.call(this.#endpoint, target?.provider ?? "none", event.status, event, event.time_to_first_token_ms);
-    const recorded = recorder.record(event).then((settlement) => {
-      const { key_id, user_id, payer_id, model } = this.#grant;
-      const level = settlement === null || settlement.result === "unknown_grant" ? "error" : "info";
-      log[level](
-        { key_id, user_id, payer_id, model, provider: target?.provider, usage: event, settlement },
-        "call settled",
-      );
-    });
-    let waited: NodeJS.Timeout | undefined;
-    const tooLate = new Promise<void>((resolve) => {
-      waited = setTimeout(() => {
-        metrics.usageLate();
-        log.warn("the response ends before its usage is recorded");
-        resolve();
-      }, RECORD_WAIT_MS);
-    });
-    await Promise.race([recorded, tooLate]);
-    clearTimeout(waited);
-  }
 }
-
-const NOTHING_USED = {
-  input_tokens: 0,
-  cached_input_tokens: 0,
-  cache_write_tokens: 0,
-  output_tokens: 0,
-  reasoning_tokens: 0,
-  estimated: false,
-};
 
 /** Why reading from the upstream failed: our own deadline, or Portkey. */
 function failureOf(error: unknown, signal: AbortSignal): ApiError {

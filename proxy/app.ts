@@ -52,7 +52,8 @@ function observe(log: Logger, metrics: Metrics, isReady: () => boolean): Request
       const status = res.headersSent ? res.statusCode : CLIENT_CLOSED_REQUEST;
       metrics.request(String(route), status, elapsedMs());
       const ended = { method: req.method, path, status, latency_ms: elapsedMs() };
-      requestLog.info({ ...ended, client_left: !res.writableFinished, error_code: res.locals.errorCode }, "request");
+      const level = route === "/health" ? "debug" : "info";
+      requestLog[level]({ ...ended, client_left: !res.writableFinished, error_code: res.locals.errorCode }, "request");
     });
     next();
   };

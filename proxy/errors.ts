@@ -66,6 +66,7 @@ function anthropicType(status: number): string {
 /** Any thrown value as an ApiError; what we did not foresee says nothing about itself. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
+  if (error instanceof URIError) return new ApiError(400, "invalid_url", "The URL is not valid.");
   return new ApiError(500, "internal_error", "Something went wrong on our side.", { cause: error });
 }
 

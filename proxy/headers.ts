@@ -16,8 +16,9 @@ export function readVirtualKey(headers: IncomingHttpHeaders): string | null {
 }
 
 const FORWARDED = ["anthropic-version", "anthropic-beta"];
+const FOR_THE_PROVIDER = ["x-request-id", ...FORWARDED].join(",");
 
-/** The headers of the call to Portkey: nothing of the client's but what is on the list. */
+/** The headers of the call to Portkey: nothing of the client's but what is on the list, which the provider gets too. */
 export function upstreamHeaders(call: {
   client: IncomingHttpHeaders;
   contentType: string;
@@ -27,6 +28,7 @@ export function upstreamHeaders(call: {
   const headers: Record<string, string> = {
     "content-type": call.contentType,
     "x-portkey-config": asciiJson(call.portkeyConfig),
+    "x-portkey-forward-headers": FOR_THE_PROVIDER,
     "x-request-id": call.requestId,
   };
   for (const name of FORWARDED) {

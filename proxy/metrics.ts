@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { TokenCounts } from "./usage.ts";
+import type { UsageEvent } from "./gateway.ts";
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 
@@ -47,10 +47,11 @@ export class Metrics {
     this.#duration.observe({ route }, latencyMs / 1_000);
   }
 
-  call(endpoint: string, provider: string, status: string, tokens: TokenCounts, firstTokenMs: number | null): void {
-    this.#calls.inc({ endpoint, provider, status });
-    this.#tokens.inc({ provider, kind: "input" }, tokens.input_tokens);
-    this.#tokens.inc({ provider, kind: "output" }, tokens.output_tokens);
+  call(endpoint: string, provider: string, usage: UsageEvent): void {
+    this.#calls.inc({ endpoint, provider, status: usage.status });
+    this.#tokens.inc({ provider, kind: "input" }, usage.input_tokens);
+    this.#tokens.inc({ provider, kind: "output" }, usage.output_tokens);
+    const firstTokenMs = usage.time_to_first_token_ms;
     if (firstTokenMs !== null) this.#firstToken.observe({ endpoint }, firstTokenMs / 1_000);
   }
 

@@ -67,6 +67,10 @@ async function serveMetrics(metrics: Metrics, req: http.IncomingMessage, res: ht
     res.writeHead(404).end();
     return;
   }
-  const page = await metrics.registry.metrics();
-  res.writeHead(200, { "content-type": metrics.registry.contentType }).end(page);
+  try {
+    const page = await metrics.registry.metrics();
+    res.writeHead(200, { "content-type": metrics.registry.contentType }).end(page);
+  } catch {
+    res.writeHead(500).end();
+  }
 }
