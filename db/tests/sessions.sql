@@ -1,6 +1,6 @@
 -- Refresh tokens rotate, sessions end, and a request of an ended session is refused at once.
 begin;
-select plan(62);
+select plan(66);
 
 select set_config('app.settings.jwt_secret', 'a secret that is long enough for HS256', true);
 create function pg_temp.claims(token text) returns json language sql as $$
@@ -90,6 +90,11 @@ select is(pg_temp.check('there', jsonb_build_object('session_id', pg_temp.claims
 select is((select coalesce(tests.error_code('select app.check_request()'), 'passes')
   from (select set_config('request.jwt.claims', claims, true)) _), 'passes', 'passes: ' || claims)
 from unnest(array['', '{"role": "anon"}', '{"role": "gateway"}']) claims;
+
+-- expiry
+select is(pg_temp.check('there', jsonb_build_object('exp', extract(epoch from app.now()) + seconds)), expected, format('a token that expires in %s seconds: %s', seconds, expected))
+from (values (1, 'passes'), (0, 'access_token_expired'), (-1, 'access_token_expired')) c (seconds, expected);
+select is(pg_temp.check('there', '{"exp": null}'), 'access_token_expired', 'one that never expires is not ours');
 
 -- what changes the role or the tenant
 select pg_temp.log_in('there', 'ann@test.example');
