@@ -57,6 +57,7 @@ function welcome(info: StackInfo, startMs: number): string {
 
 const startMs = Date.now();
 const config = readConfig();
+const ended = new Set<string>();
 const aborted = new AbortController();
 let stopRequested = (): void => aborted.abort(new StackError("Stopped while starting."));
 for (const signal of SIGNALS) process.on(signal, () => stopRequested());
@@ -67,9 +68,13 @@ try {
     config,
     signal: aborted.signal,
     onProgress: showProgress(),
+    onRunning: (service) => {
+      if (ended.delete(service.name)) console.error(`${service.name} runs again.`);
+    },
     onUnexpectedEnd: (service, how, restartInMs) => {
       const next = restartInMs === null ? "stopping everything" : `starting it again in ${seconds(restartInMs)}`;
       console.error(`${service.name} ended unexpectedly (${how}), ${next}. Log: ${service.spec.logFile}`);
+      ended.add(service.name);
       if (restartInMs === null) {
         process.exitCode = 1;
         stopRequested();

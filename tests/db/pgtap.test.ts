@@ -13,7 +13,7 @@ const files = readdirSync(directory)
 /** Runs the file as the owner and returns what it printed, and the error that ended it early, if any. */
 async function run(file: string): Promise<{ lines: string[]; error: Error | undefined }> {
   const client = new pg.Client({
-    connectionString: inject("pgtap").database_url,
+    connectionString: inject("pgtap").files_database_url,
     options: "-c search_path=tap,tests,public",
   });
   await client.connect();

@@ -11,6 +11,7 @@ import { startStack } from "../../stack/stack.ts";
 import { testConfig } from "./config.ts";
 
 const PGTAP_DATABASE = "neuropia_pgtap";
+const PGTAP_FILES_DATABASE = "neuropia_pgtap_files";
 const HELPERS = path.resolve(import.meta.dirname, "../../db/tests/_helpers.sql");
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -32,11 +33,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
     rmSync(directory, { recursive: true, force: true });
   };
   try {
-    const pgtapUrl = await makePgtapDatabase(stack.info.database_url);
+    const pgtap = await makePgtapDatabases(stack.info.database_url);
     const { provider_url, demo } = stack.info;
     if (provider_url === null || demo === null) throw new Error("the tests' stack has no demo provider or accounts");
     project.provide("stack", { ...stack.info, provider_url, demo });
-    project.provide("pgtap", { database_url: pgtapUrl });
+    project.provide("pgtap", pgtap);
     return stop;
   } catch (error) {
     await stop();
@@ -54,7 +55,8 @@ function unpackPgtap(directory: string): string {
   return path.join(target, "share/postgresql");
 }
 
-async function makePgtapDatabase(databaseUrl: string): Promise<string> {
+/** Two equal databases: one that tests may leave rows in, one that pgTAP's files find as it was deployed. */
+async function makePgtapDatabases(databaseUrl: string): Promise<{ database_url: string; files_database_url: string }> {
   await createDatabase(databaseUrl, PGTAP_DATABASE);
   const pgtapUrl = withDatabase(databaseUrl, PGTAP_DATABASE);
   await deploy({ databaseUrl: pgtapUrl });
@@ -62,5 +64,8 @@ async function makePgtapDatabase(databaseUrl: string): Promise<string> {
     await client.query("create schema tap; create extension pgtap schema tap");
     await client.query(readFileSync(HELPERS, "utf8"));
   });
-  return pgtapUrl;
+  await withClient(databaseUrl, (client) =>
+    client.query(`create database ${PGTAP_FILES_DATABASE} template ${PGTAP_DATABASE}`),
+  );
+  return { database_url: pgtapUrl, files_database_url: withDatabase(databaseUrl, PGTAP_FILES_DATABASE) };
 }
