@@ -12,12 +12,12 @@ import { Postgrest } from "./postgrest.ts";
 import { Recorder } from "./recorder.ts";
 import { close, createServer, listen } from "./server.ts";
 
-export type Proxy = { port: number; adminPort: number; stop(): Promise<void> };
+export type RunningProxy = { port: number; adminPort: number; stop(): Promise<void> };
 
 const FLUSH_TIMEOUT_MS = 10_000;
 
 /** Starts the proxy. `stop` ends it in phases; calling it again changes nothing. */
-export async function startProxy(config: Config, log: Logger): Promise<Proxy> {
+export async function startProxy(config: Config, log: Logger): Promise<RunningProxy> {
   const postgrest = new Postgrest(config.POSTGREST_URL, config.GATEWAY_TOKEN);
   const gateway = new Gateway(postgrest);
   const portkey = new Portkey(config.PORTKEY_URL);
