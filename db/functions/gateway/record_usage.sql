@@ -4,6 +4,7 @@ set search_path = ''
 as $$
 declare
   v_now timestamptz;
+  v_charges_empty_failures boolean := app.setting('charge_empty_failures')::boolean;
   v_payer record;
   v_bills jsonb;
   v_new_requests uuid[];
@@ -33,15 +34,16 @@ begin
     select e.*, g.key_id, g.user_id, g.tenant_id, g.payer_id, g.model, g.endpoint, g.currency,
       target.value ->> 'provider' as provider, target.value ->> 'upstream_model' as upstream_model,
       (target.value ->> 'markup_percent')::numeric as markup_percent,
-      price.rate_id, coalesce(price.cost, 0) as cost, price.cost_currency, price.exchange_rate, coalesce(price.charge, 0) as charge
+      price.rate_id, coalesce(price.cost, 0) as cost, price.cost_currency, price.exchange_rate, coalesce(price.charge, 0) as charge,
+      coalesce(price.is_substituted, false) as price_substituted
     from event e
     join data.request_grant g on g.id = e.grant_id
     -- A call that no provider answered has no target and costs nothing.
     left join lateral (
       select g.targets -> coalesce(e.target_index, 0) as value where e.status <> 'error'
     ) target on true
-    left join lateral app.price_call(target.value -> 'rates', (target.value ->> 'markup_percent')::numeric,
-      e.input_tokens, e.cached_input_tokens, e.cache_write_tokens, e.output_tokens) price on true
+    left join lateral app.price_call(target.value -> 'rates', (target.value ->> 'markup_percent')::numeric, to_jsonb(e)) price
+      on v_charges_empty_failures or e.status <> 'interrupted' or e.output_tokens > 0 or e.images > 0 or e.seconds > 0
     where not exists (
       select from data.usage_log u where u.created_at = e.created_at and u.request_id = e.request_id)
   ), bill as materialized (
@@ -63,12 +65,14 @@ begin
     join paid on paid.user_id = b.payer_id
   ), logged as (
     insert into data.usage_log (request_id, created_at, user_id, tenant_id, payer_id, key_id, grant_id, endpoint, model, provider,
-      upstream_model, model_served, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, rate_id,
-      cost, cost_currency, exchange_rate, markup_percent, charge, currency, ledger_entry_id, status, http_status, error_code,
+      upstream_model, model_served, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
+      cache_write_1h_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens, images, image_size,
+      image_quality, characters, seconds, price_substituted, rate_id, cost, cost_currency, exchange_rate, markup_percent, charge, currency, ledger_entry_id, status, http_status, error_code,
       estimated, streamed, latency_ms, time_to_first_token_ms, recorded_at)
     select n.request_id, n.created_at, n.user_id, n.tenant_id, n.payer_id, n.key_id, n.grant_id, n.endpoint, n.model, n.provider,
       n.upstream_model, n.model_served, n.input_tokens, n.cached_input_tokens, n.cache_write_tokens, n.output_tokens,
-      n.reasoning_tokens, n.rate_id, n.cost, n.cost_currency, n.exchange_rate, n.markup_percent, n.charge, n.currency,
+      n.reasoning_tokens, n.cache_write_1h_tokens, n.audio_input_tokens, n.image_input_tokens, n.audio_output_tokens,
+      n.image_output_tokens, n.images, n.image_size, n.image_quality, n.characters, n.seconds, n.price_substituted, n.rate_id, n.cost, n.cost_currency, n.exchange_rate, n.markup_percent, n.charge, n.currency,
       case when n.charge > 0 then b.ledger_entry_id end, n.status, n.http_status, n.error_code,
       n.estimated, n.streamed, n.latency_ms, n.time_to_first_token_ms, v_now
     from new_event n
@@ -148,9 +152,11 @@ comment on function api.record_usage(jsonb) is
 $$Records calls and bills them: usage rows, one ledger entry and one balance update per payer, status changes, release of what was held.
 
 events: array of {request_id (uuidv7), grant_id, target_index, status (ok, error, aborted, interrupted), http_status, input_tokens (of all
-kinds), cached_input_tokens, cache_write_tokens, output_tokens (reasoning among them), reasoning_tokens, estimated, streamed,
+kinds), cached_input_tokens, cache_write_tokens, output_tokens (of all kinds), reasoning_tokens, cache_write_1h_tokens (of the cache writes), audio_input_tokens,
+image_input_tokens, audio_output_tokens, image_output_tokens, images, image_size, image_quality, characters, seconds, estimated, streamed,
 latency_ms, time_to_first_token_ms, error_code, model_served}. The price is the one fixed at authorisation. Status error means
-that no provider answered: nothing is charged. Recording the same request_id again changes nothing.
+that no provider answered: nothing is charged. Nor, unless the setting charge_empty_failures says so, is a call that broke off
+(interrupted) before any output. Recording the same request_id again changes nothing.
 Returns per event {request_id, result (recorded, duplicate, unknown_grant), charge, currency, balance, status (of the account)} and the
 keys whose grants must be dropped now.
 All or nothing. Errors: invalid_usage_event.$$;
