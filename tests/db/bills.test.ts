@@ -49,7 +49,6 @@ test.each(bills)("$name", async (bill) => {
     await client.query("select tests.create_user('payer', tenant => 'billed', balance => 1000)");
     await client.query("select tests.create_key('payer', 'payer')");
     await client.query("select tests.route_model('billed', endpoints => '{chat/completions}')");
-    await client.query("delete from data.provider_rate where model = 'billed'");
     if (bill.rate_currency !== bill.account_currency) {
       await client.query(
         "insert into data.exchange_rate (base, quote, rate, valid_from) values ($1, $2, $3, app.now() - interval '1 second')",
@@ -60,7 +59,7 @@ test.each(bills)("$name", async (bill) => {
       await client.query(
         `insert into data.provider_rate (provider, model, min_input_tokens, input_rate, cached_input_rate, cache_write_rate,
            output_rate, request_rate, currency, valid_from)
-         values ('testai', 'billed', $1, $2, $3, $4, $5, coalesce($6::numeric, 0), $7, '2020-01-01')`,
+         values ('testai', 'billed', $1, $2, $3, $4, $5, coalesce($6::numeric, 0), $7, '2020-01-02')`,
         [
           rate.min_input_tokens,
           rate.input_rate,
