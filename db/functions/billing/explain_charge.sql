@@ -42,8 +42,10 @@ begin
     from (select 1) as one
     left join data.provider_rate r on r.id = v_usage.rate_id
     left join lateral app.price_lines(
-      jsonb_build_array(jsonb_strip_nulls(to_jsonb(r)) || jsonb_build_object('rate_id', r.id, 'exchange_rate', v_usage.exchange_rate)),
-      to_jsonb(v_usage)) l on v_usage.rate_id is not null);
+      case when r.id is null then '[]'
+        -- The tier that was applied, whatever it began at.
+        else jsonb_build_array(jsonb_strip_nulls(to_jsonb(r)) || jsonb_build_object('rate_id', r.id, 'exchange_rate', v_usage.exchange_rate)) end,
+      to_jsonb(v_usage)) l on true);
 end
 $$;
 revoke all on function api.explain_charge(uuid) from public;
