@@ -2,6 +2,8 @@ create or replace function api.authorize_request(virtual_key text, model text, e
   max_output_tokens bigint default null, requests integer default 1, client_ip text default null, units jsonb default '{}') returns json
 language plpgsql volatile security definer
 set search_path = ''
+-- Planning costs more than running here.
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_key data.virtual_key;

@@ -5,7 +5,7 @@ returns table (ordinality bigint, request_id uuid, grant_id uuid, target_index i
   image_output_tokens bigint, images integer, image_size text, image_quality text, characters bigint, seconds numeric,
   estimated boolean, streamed boolean, latency_ms integer, time_to_first_token_ms integer, error_code text, model_served text,
   created_at timestamptz)
-language plpgsql stable
+language plpgsql stable rows 20
 set search_path = ''
 as $$
 #variable_conflict use_column

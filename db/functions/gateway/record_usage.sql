@@ -1,10 +1,15 @@
 create or replace function api.record_usage(events jsonb) returns json
 language plpgsql volatile security definer
 set search_path = ''
+-- Planning costs more than running here.
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz;
   v_charges_empty_failures boolean := app.setting('charge_empty_failures')::boolean;
+  v_grants uuid[];
+  v_payers uuid[];
+  v_keys uuid[];
   v_payer record;
   v_bills jsonb;
   v_new_requests uuid[];
@@ -12,17 +17,13 @@ declare
 begin
   perform app.require_valid_usage_events(record_usage.events);
 
+  -- Arrays and lateral joins with a limit keep every look-up on its index, whatever the planner believes about the size of a batch.
+  v_grants := array(select distinct e.grant_id from app.parse_usage_events(record_usage.events) e);
+  v_payers := array(select distinct g.payer_id from data.request_grant g where g.id = any (v_grants));
+  v_keys := array(select distinct g.key_id from data.request_grant g where g.id = any (v_grants));
   -- Lock order: accounts by id, then keys by id, then grants: see docs/lock-order.md.
-  perform from data.user_profile p
-  where p.user_id in (select g.payer_id from data.request_grant g
-    where g.id in (select e.grant_id from app.parse_usage_events(record_usage.events) e))
-  order by p.user_id
-  for no key update;
-  perform from data.virtual_key k
-  where k.id in (select g.key_id from data.request_grant g
-    where g.id in (select e.grant_id from app.parse_usage_events(record_usage.events) e))
-  order by k.id
-  for no key update;
+  perform from data.user_profile p where p.user_id = any (v_payers) order by p.user_id for no key update;
+  perform from data.virtual_key k where k.id = any (v_keys) order by k.id for no key update;
   v_now := app.now();
 
   with event as materialized (
@@ -37,15 +38,15 @@ begin
       price.rate_id, coalesce(price.cost, 0) as cost, price.cost_currency, price.exchange_rate, coalesce(price.charge, 0) as charge,
       coalesce(price.is_substituted, false) as price_substituted
     from event e
-    join data.request_grant g on g.id = e.grant_id
+    cross join lateral (select r.* from data.request_grant r where r.id = e.grant_id limit 1) g
     -- A call that no provider answered has no target and costs nothing.
     left join lateral (
       select g.targets -> coalesce(e.target_index, 0) as value where e.status <> 'error'
     ) target on true
     left join lateral app.price_call(target.value -> 'rates', (target.value ->> 'markup_percent')::numeric, to_jsonb(e)) price
       on v_charges_empty_failures or e.status <> 'interrupted' or e.output_tokens > 0 or e.images > 0 or e.seconds > 0
-    where not exists (
-      select from data.usage_log u where u.created_at = e.created_at and u.request_id = e.request_id)
+    where (
+      select u.request_id from data.usage_log u where u.created_at = e.created_at and u.request_id = e.request_id limit 1) is null
   ), bill as materialized (
     select n.payer_id, sum(n.charge) as amount, uuidv7() as ledger_entry_id
     from new_event n
@@ -134,16 +135,19 @@ begin
           'balance', p.balance::text,
           'status', p.status) order by e.ordinality), '[]')
       from app.parse_usage_events(record_usage.events) e
-      left join data.usage_log u on u.created_at = e.created_at and u.request_id = e.request_id
-      left join data.user_profile p on p.user_id = u.payer_id),
+      left join lateral (
+        select l.* from data.usage_log l where l.created_at = e.created_at and l.request_id = e.request_id limit 1
+      ) u on true
+      left join lateral (select a.* from data.user_profile a where a.user_id = u.payer_id limit 1) p on true),
     'dropped_keys', (
-      select coalesce(json_agg(distinct k.id), '[]')
+      select coalesce(json_agg(k.id), '[]')
       from data.virtual_key k
-      join data.user_profile u on u.user_id = k.user_id
-      join data.user_profile p on p.user_id = coalesce(u.payer_id, u.user_id)
-      where k.id in (select g.key_id from data.request_grant g
-          where g.id in (select e.grant_id from app.parse_usage_events(record_usage.events) e))
-        and (k.id = any (v_used_up_keys) or p.status <> 'active')));
+      where k.id = any (v_keys)
+        and (k.id = any (v_used_up_keys) or (
+          select p.status <> 'active'
+          from data.user_profile u
+          join data.user_profile p on p.user_id = coalesce(u.payer_id, u.user_id)
+          where u.user_id = k.user_id))));
 end
 $$;
 revoke all on function api.record_usage(jsonb) from public;
