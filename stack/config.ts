@@ -1,7 +1,7 @@
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { parseEnv } from "./env.ts";
+import { parseEnv, portSchema } from "./env.ts";
 
 export const PROJECT_DIRECTORY = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 export const DEFAULT_DATA_DIRECTORY = path.join(PROJECT_DIRECTORY, ".neuropia");
@@ -27,11 +27,13 @@ export const PROVIDER_KEY_VARIABLES = {
 
 export type ProviderName = keyof typeof PROVIDER_KEY_VARIABLES;
 
-const port = (name: PortName) => z.coerce.number().int().min(0).max(65535).default(DEFAULT_PORTS[name]);
+const port = (name: PortName) => portSchema.default(DEFAULT_PORTS[name]);
 
 const environment = z.object({
   NEUROPIA_DATA: z.string().optional(),
-  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/, error: "expected postgres://user:password@host:port/database" })
+    .optional(),
   POSTGREST_BIN: z.string().optional(),
   PROXY_HOST: z.string().default("127.0.0.1"),
   PROXY_PORT: port("PROXY_PORT"),

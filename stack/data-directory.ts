@@ -3,16 +3,21 @@ import path from "node:path";
 import { z } from "zod";
 import { errorCode, StackError } from "./errors.ts";
 import { endProcess, identify, isAlive, type ProcessId } from "./processes.ts";
+import { Watchdog } from "./watchdog.ts";
 
 const LEFTOVER_TIMEOUT_MS = 10_000;
 
 const processSchema = z.object({ pid: z.number(), started: z.string() });
 const runSchema = z.object({ stack: processSchema, services: z.record(z.string(), processSchema) });
 
-/** Makes a directory that everybody may enter, whatever the umask. */
+/** Makes a directory that everybody may enter, whatever the umask, and the directories above it. */
 export function makeDirectory(directory: string): void {
+  if (existsSync(directory)) return;
+  // Not mkdir's own recursive mode: it never ends where a file system takes no directories, as below /proc.
+  if (path.dirname(directory) !== directory) makeDirectory(path.dirname(directory));
   try {
-    if (mkdirSync(directory, { recursive: true }) !== undefined) chmodSync(directory, 0o755);
+    mkdirSync(directory);
+    chmodSync(directory, 0o755);
   } catch (error) {
     throw new StackError(
       `The directory ${directory} cannot be made (${errorCode(error)}): set NEUROPIA_DATA to one that can be written.`,
@@ -27,13 +32,16 @@ export function writePrivateJson(file: string, content: unknown): void {
   renameSync(unfinished, file);
 }
 
-/** The record of what runs on a data directory: `run.json` in it. */
+/** The record of what runs on a data directory: `run.json` in it, and `pids` for the watchdog. */
 export class RunRecord {
   readonly #file: string;
   readonly #services: Record<string, ProcessId> = {};
+  readonly #watchdog: Watchdog;
 
   private constructor(file: string) {
     this.#file = file;
+    this.#write();
+    this.#watchdog = new Watchdog(path.dirname(file));
   }
 
   /**
@@ -51,19 +59,21 @@ export class RunRecord {
     }
     const leftovers = Object.entries(earlier?.services ?? {}).filter(([name]) => name !== "postgres");
     await Promise.all(leftovers.map(([, id]) => endProcess(id, "SIGTERM", LEFTOVER_TIMEOUT_MS)));
-    const record = new RunRecord(file);
-    record.#write();
-    return record;
+    return new RunRecord(file);
   }
 
   /** Notes the process that now runs a service. */
   note(service: string, pid: number | undefined): void {
     const id = pid === undefined ? undefined : identify(pid);
     if (id) this.#services[service] = id;
+    else delete this.#services[service];
     this.#write();
+    this.#watchdog.watch(Object.values(this.#services).map((each) => each.pid));
   }
 
+  /** Gives the data directory free; every service must have ended. */
   release(): void {
+    this.#watchdog.stop();
     rmSync(this.#file, { force: true });
   }
 

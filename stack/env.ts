@@ -1,4 +1,9 @@
-import type { z } from "zod";
+import { z } from "zod";
+
+const PORT = "expected a port number, 0 to 65535 (0 = any free one)";
+
+/** A port in the environment. */
+export const portSchema = z.coerce.number(PORT).int(PORT).min(0, PORT).max(65_535, PORT);
 
 /**
  * Parses the environment. Empty variables count as unset.
@@ -9,8 +14,7 @@ export function parseEnv<Schema extends z.ZodType>(schema: Schema, env: NodeJS.P
   const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;
   for (const issue of parsed.error.issues) {
-    const name = issue.path.join(".");
-    console.error(`${name}: ${issue.message} (got ${JSON.stringify(given[name] ?? null)})`);
+    console.error(`${issue.path.join(".")}: ${issue.message}`);
   }
   process.exit(1);
 }

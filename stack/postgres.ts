@@ -18,6 +18,7 @@ import {
 import { createRequire } from "node:module";
 import path from "node:path";
 import pg from "pg";
+import { makeDirectory } from "./data-directory.ts";
 import { errorCode, StackError } from "./errors.ts";
 import { commandOf, endProcess, identify } from "./processes.ts";
 import type { ServiceSpec } from "./service.ts";
@@ -128,6 +129,23 @@ export async function withClient<Result>(url: string, work: (client: pg.Client) 
   }
 }
 
+/** Does `work` in one transaction of the owner in which functions see a platform admin's request with these settings. */
+export async function asPlatformAdmin<Result>(
+  databaseUrl: string,
+  settings: Record<string, string>,
+  work: (client: pg.Client) => Promise<Result>,
+): Promise<Result> {
+  return withClient(databaseUrl, async (client) => {
+    await client.query("begin");
+    const local = { ...settings, "request.jwt.claims": JSON.stringify({ role: "platform_admin" }) };
+    for (const [name, value] of Object.entries(local))
+      await client.query("select set_config($1, $2, true)", [name, value]);
+    const result = await work(client);
+    await client.query("commit");
+    return result;
+  });
+}
+
 /** Throws a StackError unless `databaseUrl` leads to a PostgreSQL 18 whose user may create roles. */
 export async function checkDatabase(databaseUrl: string): Promise<void> {
   const url = new URL(databaseUrl);
@@ -204,7 +222,6 @@ function placeBase({ dataDirectory, dataDirectoryGiven }: PostgresOptions, accou
       throw unreachable(dataDirectory, account);
     } else {
       const elsewhere = path.join(SYSTEM_DIRECTORY, randomBytes(6).toString("hex"));
-      makeDirectory(SYSTEM_DIRECTORY);
       makeDirectory(elsewhere);
       symlinkSync(elsewhere, base);
     }
@@ -212,11 +229,6 @@ function placeBase({ dataDirectory, dataDirectoryGiven }: PostgresOptions, accou
   const real = realpathSync(base);
   if (account && !canReach(real, account)) throw unreachable(real, account);
   return real;
-}
-
-/** Makes a directory that everybody may enter, whatever the umask. */
-function makeDirectory(directory: string): void {
-  if (mkdirSync(directory, { recursive: true }) !== undefined) chmodSync(directory, 0o755);
 }
 
 function unreachable(directory: string, account: Account): StackError {

@@ -11,8 +11,6 @@ const secretsSchema = z.object({
   authenticator_password: z.string().min(16),
   worker_password: z.string().min(16),
   proxy_listener_password: z.string().min(16),
-  demo_customer_password: z.string().min(12),
-  demo_admin_password: z.string().min(12),
 });
 
 export type Secrets = z.infer<typeof secretsSchema>;
@@ -21,11 +19,13 @@ export type Secrets = z.infer<typeof secretsSchema>;
 export function loadSecrets(dataDirectory: string): Secrets {
   const file = path.join(dataDirectory, "secrets.json");
   if (existsSync(file)) {
-    const parsed = secretsSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
-    if (parsed.success) return parsed.data;
-    throw new StackError(
-      `${file} is damaged: restore it, or remove ${dataDirectory} to begin anew (this loses its data).`,
-    );
+    try {
+      return secretsSchema.parse(JSON.parse(readFileSync(file, "utf8")));
+    } catch {
+      throw new StackError(
+        `${file} is damaged: restore it, or remove ${dataDirectory} to begin anew (this loses its data).`,
+      );
+    }
   }
   const secrets: Secrets = {
     jwt_secret: randomBytes(48).toString("base64url"),
@@ -34,8 +34,6 @@ export function loadSecrets(dataDirectory: string): Secrets {
     authenticator_password: makePassword(),
     worker_password: makePassword(),
     proxy_listener_password: makePassword(),
-    demo_customer_password: makePassword(),
-    demo_admin_password: makePassword(),
   };
   writeFileSync(file, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600, flag: "wx" });
   return secrets;
@@ -44,7 +42,7 @@ export function loadSecrets(dataDirectory: string): Secrets {
 const LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
 
 /** 24 letters and digits that are not mistaken for each other. */
-function makePassword(): string {
+export function makePassword(): string {
   return Array.from({ length: 24 }, () => LETTERS[randomInt(LETTERS.length)]).join("");
 }
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, mkdirSync, openSync, readSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { StackError } from "./errors.ts";
+import { lastMessage, StackError } from "./errors.ts";
 
 export interface ServiceSpec {
   name: string;
@@ -13,8 +13,8 @@ export interface ServiceSpec {
   uid?: number;
   gid?: number;
   logFile: string;
-  /** One attempt to see whether the service answers. */
-  isReady: () => Promise<boolean>;
+  /** One attempt to see whether the service answers; `log` gives the end of what it has said since its start. */
+  isReady: (log: () => string) => Promise<boolean>;
   readyTimeoutMs?: number;
   /** Runs before every start. */
   prepare?: () => Promise<void>;
@@ -164,7 +164,7 @@ export class Service {
     });
 
     // An answer of something else on the port does not count once the process has ended.
-    while (!(await spec.isReady()) || ended !== undefined) {
+    while (!(await spec.isReady(() => this.#logSince(logStart))) || ended !== undefined) {
       if (ended === undefined && Date.now() < deadlineMs) {
         await Promise.race([exited, sleep(READY_POLL_MS)]);
         continue;
@@ -206,14 +206,15 @@ export class Service {
   }
 
   #lastLogLine(from: number): string {
+    return `${lastMessage(this.#logSince(from)) ?? "it said nothing"} (log: ${this.spec.logFile})`;
+  }
+
+  #logSince(from: number): string {
     const logFd = openSync(this.spec.logFile, "r");
     try {
       const start = Math.max(from, fstatSync(logFd).size - LOG_TAIL_BYTES);
       const tail = Buffer.alloc(LOG_TAIL_BYTES);
-      const lines = tail.toString("utf8", 0, readSync(logFd, tail, 0, LOG_TAIL_BYTES, start)).split("\n");
-      // Not stack frames, nor the version Node signs a crash with.
-      const last = lines.findLast((line) => /^\S/.test(line) && !line.startsWith("Node.js v"));
-      return `${last?.trim() ?? "it said nothing"} (log: ${this.spec.logFile})`;
+      return tail.toString("utf8", 0, readSync(logFd, tail, 0, LOG_TAIL_BYTES, start));
     } finally {
       closeSync(logFd);
     }

@@ -27,6 +27,10 @@ begin
   if v_account_status is null or v_account_status = 'closed' or v_tenant_status = 'closed' then
     perform app.raise_error('session_revoked');
   end if;
+  -- PostgREST lets tokens pass until 30 seconds after they have expired, and for ever when they do not expire at all.
+  if extract(epoch from app.now()) < (v_claims ->> 'exp')::numeric is not true then
+    perform app.raise_error('access_token_expired');
+  end if;
 
   if v_account_status = 'suspended' and app.changes_data(current_setting('request.path', true)) then
     perform app.raise_error('account_suspended', 'A suspended account may only be read.');
@@ -44,4 +48,4 @@ $$PostgREST runs this before every request (db-pre-request): refuses access toke
 
 The session must exist, belong to the user, be neither revoked nor expired, and role and tenant of the token must be those stored.
 Suspended users, and users of suspended tenants, may read but not write.
-Errors: session_revoked 401; account_suspended 403; tenant_not_active 403.$$;
+Errors: session_revoked 401; access_token_expired 401; account_suspended 403; tenant_not_active 403.$$;

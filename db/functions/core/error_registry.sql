@@ -26,7 +26,7 @@ as $$
     ('invalid_refresh_token',         401, 'The refresh token is not valid.'),
     ('invalid_password_token',        400, 'The token is not valid, has expired or has been used.'),
     ('session_revoked',               401, 'The session has ended. Log in again.'),
-    ('not_logged_in',                 401, 'Log in first.'),
+    ('access_token_expired',          401, 'The access token has expired. Refresh it.'),
     ('wrong_password',                403, 'The current password is wrong.'),
     ('weak_password',                 400, 'The password must have 10 to 72 bytes.'),
     ('invalid_email',                 400, 'The e-mail address is not valid.'),

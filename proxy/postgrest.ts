@@ -1,0 +1,51 @@
+import { Pool } from "undici";
+import { rateLimitHeaders } from "./headers.ts";
+import { parseJson } from "./json.ts";
+
+/** On whose behalf a call is made: their Authorization header, and the address they call from. */
+export type Caller = { authorization: string | undefined; clientIp: string | null };
+
+export type RpcResponse = { status: number; headers: Record<string, string>; body: unknown };
+
+const TIMEOUT_MS = 10_000;
+
+/** Calls PostgREST's RPCs over a pool of kept-alive connections. */
+export class Postgrest {
+  readonly #pool: Pool;
+  readonly #path: string;
+  readonly #token: string;
+
+  /** @param token the proxy's own JWT, of role gateway */
+  constructor(url: string, token: string) {
+    const { origin, pathname } = new URL(url);
+    this.#pool = new Pool(origin, { connections: 64 });
+    this.#path = pathname.replace(/\/$/, "");
+    this.#token = token;
+  }
+
+  /**
+   * POST /rpc/NAME.
+   *
+   * @param caller the proxy itself when absent
+   * @throws Error when PostgREST cannot be reached or does not answer in time; an error status is a result
+   */
+  async rpc(name: string, args: object, caller?: Caller, timeoutMs = TIMEOUT_MS): Promise<RpcResponse> {
+    const authorization = caller === undefined ? `Bearer ${this.#token}` : caller.authorization;
+    const { statusCode, headers, body } = await this.#pool.request({
+      method: "POST",
+      path: `${this.#path}/rpc/${name}`,
+      headers: {
+        "content-type": "application/json",
+        ...(authorization && { authorization }),
+        ...(caller?.clientIp && { "x-real-ip": caller.clientIp }),
+      },
+      body: JSON.stringify(args),
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    return { status: statusCode, headers: rateLimitHeaders(headers), body: parseJson(await body.text()) };
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+}

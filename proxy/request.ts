@@ -1,0 +1,119 @@
+import type { Endpoint } from "./endpoints.ts";
+import { ApiError } from "./errors.ts";
+import { isObject, type JsonObject, objectOf } from "./json.ts";
+import { estimateInputTokens, tokensOfBytes } from "./tokens.ts";
+
+export type Encoded = { body: Buffer; contentType: string };
+
+export type AiRequest = {
+  /** The public model name the client asked for. */
+  model: string;
+  /** Whether the client itself asked for the usage chunk of a chat or completion stream. */
+  wantsUsageChunk: boolean;
+  inputTokens: number;
+  /** Upper bound of the output the client allows, over all choices; null when it set none. */
+  maxOutputTokens: number | null;
+  /** The body to forward. Portkey puts a target's own model name into JSON by itself, into multipart it does not. */
+  encode(upstreamModel: string): Promise<Encoded>;
+};
+
+/**
+ * Reads what authorisation and billing need from a request body.
+ *
+ * @throws ApiError 400 `invalid_json`, `model_required` or `unsupported_parameter`
+ */
+export async function parseRequest(endpoint: Endpoint, raw: Buffer, contentType = ""): Promise<AiRequest> {
+  return endpoint === "audio/transcriptions" ? parseMultipart(raw, contentType) : parseJsonBody(endpoint, raw);
+}
+
+function parseJsonBody(endpoint: Endpoint, raw: Buffer): AiRequest {
+  let body: unknown;
+  try {
+    body = JSON.parse(raw.toString("utf8"));
+  } catch {
+    throw new ApiError(400, "invalid_json", "The request body is not valid JSON.");
+  }
+  if (!isObject(body)) throw new ApiError(400, "invalid_json", "The request body must be a JSON object.");
+  const model = requireModel(body.model);
+  if (endpoint === "responses" && body.background === true) {
+    const message = "Background responses are not supported: there is no route to fetch them from.";
+    throw new ApiError(400, "unsupported_parameter", message, { param: "background" });
+  }
+
+  const forcesUsage = body.stream === true && (endpoint === "chat/completions" || endpoint === "completions");
+  const options = objectOf(body.stream_options);
+  return {
+    model,
+    wantsUsageChunk: options.include_usage === true,
+    inputTokens: estimateInputTokens(body),
+    maxOutputTokens: maxOutputTokens(endpoint, body),
+    encode: async () => ({ body: forcesUsage ? withUsage(body) : raw, contentType: "application/json" }),
+  };
+}
+
+function withUsage(body: JsonObject): Buffer {
+  const stream_options = { ...objectOf(body.stream_options), include_usage: true };
+  try {
+    return Buffer.from(JSON.stringify({ ...body, stream_options }));
+  } catch {
+    throw new ApiError(400, "invalid_json", "The request body is nested too deeply.");
+  }
+}
+
+/** About ten tokens for a second of compressed speech. */
+const AUDIO_BYTES_PER_TOKEN = 800;
+
+async function parseMultipart(raw: Buffer, contentType: string): Promise<AiRequest> {
+  let form: FormData;
+  try {
+    form = await new Response(new Uint8Array(raw), { headers: { "content-type": contentType } }).formData();
+  } catch {
+    throw new ApiError(400, "model_required", "Send multipart/form-data with the fields model and file.");
+  }
+  // A second model field could be the one the provider reads: then the call is not the one that was priced.
+  const models = form.getAll("model");
+  const model = requireModel(models.length === 1 ? models[0] : undefined);
+  let inputTokens = 0;
+  for (const [, value] of form) {
+    inputTokens +=
+      typeof value === "string"
+        ? tokensOfBytes(Buffer.byteLength(value))
+        : Math.ceil(value.size / AUDIO_BYTES_PER_TOKEN);
+  }
+  return {
+    model,
+    wantsUsageChunk: false,
+    inputTokens,
+    maxOutputTokens: null,
+    async encode(upstreamModel) {
+      form.set("model", upstreamModel);
+      const encoded = new Response(form);
+      const type = encoded.headers.get("content-type") ?? "multipart/form-data";
+      return { body: Buffer.from(await encoded.arrayBuffer()), contentType: type };
+    },
+  };
+}
+
+const MAX_MODEL_LENGTH = 256;
+
+function requireModel(model: unknown): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: PostgreSQL's text takes no NUL, and no model has any of these
+  if (typeof model === "string" && model.length <= MAX_MODEL_LENGTH && /^[^\u0000-\u001f\u007f]+$/.test(model)) {
+    return model;
+  }
+  const message = `The field model is required, once: a string of at most ${MAX_MODEL_LENGTH} characters.`;
+  throw new ApiError(400, "model_required", message, { param: "model" });
+}
+
+// Keeps the product of tokens and choices within a 32-bit integer, far above what any model can write.
+const MOST_OUTPUT_TOKENS = 1_000_000_000;
+
+function maxOutputTokens(endpoint: Endpoint, body: JsonObject): number | null {
+  if (endpoint === "embeddings") return 0;
+  const limits = [body.max_tokens, body.max_completion_tokens, body.max_output_tokens].filter(isPositiveInteger);
+  if (limits.length === 0) return null;
+  const choices = Math.max(1, ...[body.n, body.best_of].filter(isPositiveInteger));
+  return Math.min(Math.max(...limits) * choices, MOST_OUTPUT_TOKENS);
+}
+
+const isPositiveInteger = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0;

@@ -1,0 +1,75 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Context } from "./context.ts";
+import type { Endpoint } from "./endpoints.ts";
+import type { ApiError } from "./errors.ts";
+import type { Grant, UsageEvent } from "./gateway.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Recorder } from "./recorder.ts";
+import type { AiRequest } from "./request.ts";
+import { billableUsage, type ReportedUsage } from "./usage.ts";
+
+/** How long a response waits for its usage to be recorded before it ends anyway. */
+const RECORD_WAIT_MS = 5_000;
+
+const NOTHING_USED = {
+  input_tokens: 0,
+  cached_input_tokens: 0,
+  cache_write_tokens: 0,
+  output_tokens: 0,
+  reasoning_tokens: 0,
+  estimated: false,
+};
+
+/** The target that served a call, and which of Portkey's providers it is: that decides how its usage is read. */
+export type Target = { index: number; provider: string };
+
+/** How a call ended. */
+export type Outcome = Pick<UsageEvent, "status" | "http_status"> & {
+  target?: Target;
+  reported?: ReportedUsage | null;
+  /** Bytes of text received, for an estimate where nothing was reported. */
+  outputBytes?: number;
+  streamed?: boolean;
+  firstTokenMs?: number | null;
+  modelServed?: string | null;
+  error?: ApiError | null;
+};
+
+/** Records how a call ended. Returns when that is in the database; if that takes too long, it goes on alone. */
+export async function settle(
+  { recorder, metrics }: { recorder: Recorder; metrics: Metrics },
+  call: { endpoint: Endpoint; request: AiRequest; grant: Grant; context: Context },
+  outcome: Outcome,
+): Promise<void> {
+  const { endpoint, request, grant, context } = call;
+  const { status, http_status, target } = outcome;
+  const estimate = { ...request, outputBytes: outcome.outputBytes ?? 0 };
+  const event: UsageEvent = {
+    request_id: context.requestId,
+    grant_id: grant.grant_id,
+    target_index: target?.index ?? null,
+    status,
+    http_status,
+    ...(status === "error" ? NOTHING_USED : billableUsage(outcome.reported ?? null, estimate)),
+    streamed: outcome.streamed ?? false,
+    latency_ms: context.elapsedMs(),
+    time_to_first_token_ms: outcome.firstTokenMs ?? null,
+    error_code: outcome.error?.code ?? null,
+    model_served: outcome.modelServed?.slice(0, 200) ?? null,
+  };
+  metrics.call(endpoint, target?.provider ?? "none", event);
+
+  const recorded = recorder.record(event).then((settlement) => {
+    const level = settlement === null || settlement.result === "unknown_grant" ? "error" : "info";
+    const { key_id, user_id, payer_id, model } = grant;
+    const about = { key_id, user_id, payer_id, model, provider: target?.provider, usage: event, settlement };
+    context.log[level](about, "call settled");
+  });
+  const waiting = new AbortController();
+  const isLate = delay(RECORD_WAIT_MS, true, { signal: waiting.signal }).catch(() => false);
+  if (await Promise.race([recorded.then(() => false), isLate])) {
+    metrics.usageLate();
+    context.log.warn("the response ends before its usage is recorded");
+  }
+  waiting.abort();
+}

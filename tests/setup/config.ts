@@ -1,0 +1,13 @@
+import { readConfig, type StackConfig } from "../../stack/config.ts";
+
+/** A stack's configuration for tests: in `directory`, on free ports, in demo mode, whatever the environment says. */
+export function testConfig(directory: string): StackConfig {
+  return {
+    ...readConfig({ PATH: process.env.PATH, HOME: process.env.HOME }),
+    dataDirectory: directory,
+    dataDirectoryGiven: true,
+    ports: { PROXY_PORT: 0, ADMIN_PORT: 0, PGRST_PORT: 0, PORTKEY_PORT: 0, PG_PORT: 0, PROVIDER_PORT: 0 },
+    // Tests make providers of their own.
+    extraAllowedHosts: "127.0.0.1:*",
+  };
+}

@@ -1,0 +1,19 @@
+import type { StackInfo } from "../../stack/stack.ts";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** The running stack, as in its stack.json. */
+    stack: TestStack;
+    /**
+     * A deployed database with pgTAP in schema `tap` and the helpers of db/tests in schema `tests`, and another such for
+     * the files of db/tests alone, which expect to find no rows of others.
+     */
+    pgtap: { database_url: string; files_database_url: string };
+  }
+
+  /** The tests' stack always has a demo provider and demo accounts. */
+  type TestStack = StackInfo & {
+    provider_url: string;
+    demo: NonNullable<StackInfo["demo"]>;
+  };
+}

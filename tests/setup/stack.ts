@@ -1,0 +1,71 @@
+// Starts one stack for all tests of the project "stack", on free ports and in a directory of its own.
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import type { TestProject } from "vitest/node";
+import { deploy } from "../../db/deploy.ts";
+import { createDatabase, withClient, withDatabase } from "../../stack/postgres.ts";
+import { startStack } from "../../stack/stack.ts";
+import { testConfig } from "./config.ts";
+
+const PGTAP_DATABASE = "neuropia_pgtap";
+const PGTAP_FILES_DATABASE = "neuropia_pgtap_files";
+const HELPERS = path.resolve(import.meta.dirname, "../../db/tests/_helpers.sql");
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const directory = mkdtempSync(path.join(tmpdir(), "neuropia-test-"));
+  // PostgreSQL may run as another user.
+  chmodSync(directory, 0o755);
+  const stack = await startStack({
+    config: testConfig(directory),
+    postgresSettings: {
+      extension_control_path: `$system:${unpackPgtap(directory)}`,
+      // The tests kill processes, never the machine.
+      fsync: "off",
+      max_connections: "200",
+    },
+    onUnexpectedEnd: (service, how) => console.error(`${service.name} ended: ${how} (log: ${service.spec.logFile})`),
+  });
+  const stop = async (): Promise<void> => {
+    await stack.stop();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    const pgtap = await makePgtapDatabases(stack.info.database_url);
+    const { provider_url, demo } = stack.info;
+    if (provider_url === null || demo === null) throw new Error("the tests' stack has no demo provider or accounts");
+    project.provide("stack", { ...stack.info, provider_url, demo });
+    project.provide("pgtap", pgtap);
+    return stop;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Unpacks pgTAP from the npm package and returns the directory for extension_control_path. */
+function unpackPgtap(directory: string): string {
+  const entryPoint = createRequire(import.meta.url).resolve("@electric-sql/pglite-pgtap");
+  const target = path.join(directory, "pgtap");
+  mkdirSync(target);
+  chmodSync(target, 0o755);
+  execFileSync("tar", ["-xzf", path.join(path.dirname(entryPoint), "pgtap.tar.gz"), "-C", target, "--no-same-owner"]);
+  return path.join(target, "share/postgresql");
+}
+
+/** Two equal databases: one that tests may leave rows in, one that pgTAP's files find as it was deployed. */
+async function makePgtapDatabases(databaseUrl: string): Promise<{ database_url: string; files_database_url: string }> {
+  await createDatabase(databaseUrl, PGTAP_DATABASE);
+  const pgtapUrl = withDatabase(databaseUrl, PGTAP_DATABASE);
+  await deploy({ databaseUrl: pgtapUrl });
+  await withClient(pgtapUrl, async (client) => {
+    await client.query("create schema tap; create extension pgtap schema tap");
+    await client.query(readFileSync(HELPERS, "utf8"));
+  });
+  await withClient(databaseUrl, (client) =>
+    client.query(`create database ${PGTAP_FILES_DATABASE} template ${PGTAP_DATABASE}`),
+  );
+  return { database_url: pgtapUrl, files_database_url: withDatabase(databaseUrl, PGTAP_FILES_DATABASE) };
+}
