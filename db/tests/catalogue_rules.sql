@@ -78,7 +78,8 @@ select set_eq(
   array[
     'app.audit_change', 'app.check_request', 'app.create_login', 'app.create_password_token', 'app.create_usage_partitions',
     'app.find_password_reset_user', 'app.keep_price_history', 'app.notify_catalogue_change', 'app.notify_key_change',
-    'app.notify_scoped_change', 'app.require_other_platform_admin', 'app.revoke_sessions', 'app.run_auth_upkeep', 'app.run_upkeep',
+    'app.notify_scoped_change', 'app.platform_admins', 'app.require_other_platform_admin', 'app.revoke_sessions', 'app.run_auth_upkeep',
+    'app.run_reconciliation', 'app.run_upkeep',
     'app.set_login_role', 'app.store_notification', 'app.withdraw_login'
   ],
   'these internal functions run with their owner''s rights, and no others');
@@ -98,9 +99,9 @@ select is_empty(
 select functions_are('api', array[
     'add_provider_rate', 'adjust_balance', 'authorize_request', 'change_password', 'close_user', 'create_member', 'create_tenant',
     'create_virtual_key', 'delete_markup_rule', 'delete_portkey_config', 'delete_provider_key', 'delete_provider_rate',
-    'delete_virtual_key', 'disable_virtual_key', 'enable_virtual_key', 'invite_member', 'issue_password_token', 'list_models',
-    'list_prices', 'login', 'logout', 'mark_notification_read', 'me', 'my_usage', 'notifications', 'reactivate_user', 'record_usage',
-    'refresh', 'refund', 'register', 'request_password_reset', 'reset_password', 'rotate_virtual_key', 'set_credit_limit',
+    'delete_virtual_key', 'disable_virtual_key', 'enable_virtual_key', 'explain_charge', 'invite_member', 'issue_password_token', 'list_models',
+    'list_prices', 'login', 'logout', 'mark_notification_read', 'me', 'my_usage', 'notifications', 'reactivate_user', 'reconcile',
+    'record_usage', 'refresh', 'refund', 'register', 'request_password_reset', 'reset_password', 'rotate_virtual_key', 'set_credit_limit',
     'set_exchange_rate', 'set_markup_rule', 'set_model', 'set_model_targets', 'set_payer', 'set_portkey_config', 'set_provider',
     'set_provider_key', 'set_provider_key_active', 'set_setting', 'set_tenant_status', 'set_user_role', 'suspend_user', 'top_up',
     'update_profile', 'update_tenant', 'update_virtual_key', 'virtual_key_config'

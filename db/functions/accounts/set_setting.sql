@@ -6,6 +6,7 @@ declare
   v_setting data.setting;
   v_limits record;
   v_number numeric;
+  v_value jsonb;
 begin
   select s.* into v_setting from data.setting s where s.name = set_setting.name for no key update;
   if not found then
@@ -16,17 +17,22 @@ begin
   if pg_input_is_valid(set_setting.value #>> '{}', 'numeric') then
     v_number := (set_setting.value #>> '{}')::numeric;
   end if;
-  if v_number is null
-    or v_number not between v_limits.minimum and v_limits.maximum
-    or jsonb_typeof(set_setting.value) <> 'number' and v_limits.kind = 'integer'
-    or min_scale(v_number) > (case v_limits.kind when 'integer' then 0 else 10 end)
-  then
-    perform app.raise_error('invalid_setting', format('Expected: %s from %s to %s.',
-      case v_limits.kind when 'integer' then 'a whole number' else 'an amount of money as a string' end, v_limits.minimum, v_limits.maximum));
+  v_value := case
+    when v_limits.kind = 'boolean' and jsonb_typeof(set_setting.value) = 'boolean' then set_setting.value
+    when v_number not between v_limits.minimum and v_limits.maximum then null
+    when v_limits.kind = 'integer' and jsonb_typeof(set_setting.value) = 'number' and min_scale(v_number) = 0 then to_jsonb(v_number::bigint)
+    when v_limits.kind = 'money' and min_scale(v_number) <= 10 then to_jsonb(trim_scale(v_number)::text)
+  end;
+  if v_value is null then
+    perform app.raise_error('invalid_setting', case v_limits.kind
+      when 'boolean' then 'Expected: true or false.'
+      when 'integer' then format('Expected: a whole number from %s to %s.', v_limits.minimum, v_limits.maximum)
+      else format('Expected: an amount of money as a string from %s to %s.', v_limits.minimum, v_limits.maximum)
+    end);
   end if;
 
   update data.setting s
-  set value = case v_limits.kind when 'integer' then to_jsonb(v_number::bigint) else to_jsonb(trim_scale(v_number)::text) end,
+  set value = v_value,
     updated_at = app.now()
   where s.name = v_setting.name
   returning s.* into strict v_setting;
@@ -39,6 +45,6 @@ grant execute on function api.set_setting(text, jsonb) to platform_admin;
 comment on function api.set_setting(text, jsonb) is
 $$Changes a setting of the platform; the view setting lists them. It is in force at once.
 
-value: a whole number, or for money a string.
+value: a whole number, true or false, or for money a string.
 Result: {name, value, description, updated_at}.
 Errors: setting_not_found 404; invalid_setting 400, with what is expected.$$;

@@ -15,8 +15,9 @@ as $$
     ('request_timeout_ms',           'integer', 1000, 3600000),
     ('grant_margin_seconds',         'integer', 1,    3600),
     ('grant_retention_hours',        'integer', 1,    8760),
-    ('notification_retention_days',  'integer', 1,    3650)
+    ('notification_retention_days',  'integer', 1,    3650),
+    ('charge_empty_failures',        'boolean', null, null)
 $$;
 revoke all on function app.setting_limits() from public;
 comment on function app.setting_limits() is
-$$What each setting of the platform may be set to: a whole number or an amount of money, from minimum to maximum.$$;
+$$What each setting of the platform may be set to: a whole number or an amount of money, from minimum to maximum, or true or false.$$;

@@ -15,8 +15,8 @@ as $$
     select jsonb_agg(jsonb_build_object(
       'min_input_tokens', r.min_input_tokens,
       'input_price', app.retail_rate(r.input_rate, r.exchange_rate, markup.percent),
-      'cached_input_price', app.retail_rate(r.cached_input_rate, r.exchange_rate, markup.percent),
-      'cache_write_price', app.retail_rate(r.cache_write_rate, r.exchange_rate, markup.percent),
+      'cached_input_price', app.retail_rate(coalesce(r.cached_input_rate, r.input_rate), r.exchange_rate, markup.percent),
+      'cache_write_price', app.retail_rate(coalesce(r.cache_write_rate, r.input_rate), r.exchange_rate, markup.percent),
       'output_price', app.retail_rate(r.output_rate, r.exchange_rate, markup.percent),
       'request_price', app.retail_rate(r.request_rate, r.exchange_rate, markup.percent)) order by r.min_input_tokens)
     from jsonb_to_recordset(app.current_rates(mt.provider, mt.upstream_model, t.currency, app.now()))

@@ -1,7 +1,9 @@
 create or replace function api.authorize_request(virtual_key text, model text, endpoint text, input_tokens bigint default 0,
-  max_output_tokens bigint default null, requests integer default 1, client_ip text default null) returns json
+  max_output_tokens bigint default null, requests integer default 1, client_ip text default null, units jsonb default '{}') returns json
 language plpgsql volatile security definer
 set search_path = ''
+-- Planning costs more than running here.
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_key data.virtual_key;
@@ -16,6 +18,7 @@ declare
   v_output_tokens bigint;
   v_amount numeric;
   v_tokens bigint;
+  v_usage jsonb;
   v_is_strict boolean;
   v_headers jsonb;
   v_grant data.request_grant;
@@ -40,6 +43,8 @@ begin
   v_output_tokens := greatest(0, least(authorize_request.max_output_tokens, v_model.max_output_tokens,
     app.setting('estimate_output_tokens_cap')::bigint));
   v_tokens := greatest(0, coalesce(authorize_request.input_tokens, 0)) + v_output_tokens;
+  v_usage := app.require_units(authorize_request.units)
+    || jsonb_build_object('input_tokens', v_tokens - v_output_tokens, 'output_tokens', v_output_tokens);
 
   select
     jsonb_agg(jsonb_build_object('provider', t.provider, 'upstream_model', t.upstream_model, 'markup_percent', v_markup_percent,
@@ -47,7 +52,7 @@ begin
     jsonb_agg(app.portkey_target(t.portkey_provider, t.base_url, t.upstream_model, t.weight, app.decrypt_secret(t.encrypted_secret),
         case when authorize_request.max_output_tokens is null then v_output_tokens end)
       order by t.target_index),
-    max(app.estimate_charge(t.rates, v_markup_percent, v_tokens - v_output_tokens, v_output_tokens))
+    max(app.estimate_charge(t.rates, v_markup_percent, v_usage))
   into v_targets, v_portkey_targets, v_amount
   from app.route_targets(v_model.name, authorize_request.endpoint, v_tenant.currency, v_now) t;
   if v_targets is null or v_amount is null then
@@ -92,15 +97,15 @@ begin
     'headers', v_headers);
 end
 $$;
-revoke all on function api.authorize_request(text, text, text, bigint, bigint, integer, text) from public;
-grant execute on function api.authorize_request(text, text, text, bigint, bigint, integer, text) to gateway;
-comment on function api.authorize_request(text, text, text, bigint, bigint, integer, text) is
+revoke all on function api.authorize_request(text, text, text, bigint, bigint, integer, text, jsonb) from public;
+grant execute on function api.authorize_request(text, text, text, bigint, bigint, integer, text, jsonb) to gateway;
+comment on function api.authorize_request(text, text, text, bigint, bigint, integer, text, jsonb) is
 $$Decides whether a call may be made, holds its estimated charge and says where to send it.
 
 virtual_key: the caller's key. model: the public name. endpoint: such as chat/completions. input_tokens: estimate of the input.
 max_output_tokens: what the caller asked for at most; null when it did not. requests: how many calls the gateway would like at
-once; one is given. client_ip: where the call comes from.
+once; one is given. client_ip: where the call comes from. units: what the call will use beside tokens: {images, image_size, image_quality, characters, seconds}.
 Returns the grant, the Portkey config (it holds provider keys: for the gateway only), its targets in order and headers for the caller.
 Errors, in the order of the checks: invalid_api_key, key_disabled, key_expired, ip_not_allowed; account_suspended, account_pending,
-account_overdue; model_not_found, model_not_allowed, endpoint_not_supported; no_channel; key_budget_exceeded; rate_limit_exceeded;
+account_overdue; model_not_found, model_not_allowed, endpoint_not_supported; no_channel; invalid_request (units); key_budget_exceeded; rate_limit_exceeded;
 insufficient_balance; in_flight_budget_exhausted.$$;

@@ -1,9 +1,15 @@
 create or replace function api.record_usage(events jsonb) returns json
 language plpgsql volatile security definer
 set search_path = ''
+-- Planning costs more than running here.
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz;
+  v_charges_empty_failures boolean := app.setting('charge_empty_failures')::boolean;
+  v_grants uuid[];
+  v_payers uuid[];
+  v_keys uuid[];
   v_payer record;
   v_bills jsonb;
   v_new_requests uuid[];
@@ -11,17 +17,13 @@ declare
 begin
   perform app.require_valid_usage_events(record_usage.events);
 
+  -- Arrays and lateral joins with a limit keep every look-up on its index, whatever the planner believes about the size of a batch.
+  v_grants := array(select distinct e.grant_id from app.parse_usage_events(record_usage.events) e);
+  v_payers := array(select distinct g.payer_id from data.request_grant g where g.id = any (v_grants));
+  v_keys := array(select distinct g.key_id from data.request_grant g where g.id = any (v_grants));
   -- Lock order: accounts by id, then keys by id, then grants: see docs/lock-order.md.
-  perform from data.user_profile p
-  where p.user_id in (select g.payer_id from data.request_grant g
-    where g.id in (select e.grant_id from app.parse_usage_events(record_usage.events) e))
-  order by p.user_id
-  for no key update;
-  perform from data.virtual_key k
-  where k.id in (select g.key_id from data.request_grant g
-    where g.id in (select e.grant_id from app.parse_usage_events(record_usage.events) e))
-  order by k.id
-  for no key update;
+  perform from data.user_profile p where p.user_id = any (v_payers) order by p.user_id for no key update;
+  perform from data.virtual_key k where k.id = any (v_keys) order by k.id for no key update;
   v_now := app.now();
 
   with event as materialized (
@@ -33,17 +35,18 @@ begin
     select e.*, g.key_id, g.user_id, g.tenant_id, g.payer_id, g.model, g.endpoint, g.currency,
       target.value ->> 'provider' as provider, target.value ->> 'upstream_model' as upstream_model,
       (target.value ->> 'markup_percent')::numeric as markup_percent,
-      price.rate_id, coalesce(price.cost, 0) as cost, price.cost_currency, price.exchange_rate, coalesce(price.charge, 0) as charge
+      price.rate_id, coalesce(price.cost, 0) as cost, price.cost_currency, price.exchange_rate, coalesce(price.charge, 0) as charge,
+      coalesce(price.is_substituted, false) as price_substituted
     from event e
-    join data.request_grant g on g.id = e.grant_id
+    cross join lateral (select r.* from data.request_grant r where r.id = e.grant_id limit 1) g
     -- A call that no provider answered has no target and costs nothing.
     left join lateral (
       select g.targets -> coalesce(e.target_index, 0) as value where e.status <> 'error'
     ) target on true
-    left join lateral app.price_call(target.value -> 'rates', (target.value ->> 'markup_percent')::numeric,
-      e.input_tokens, e.cached_input_tokens, e.cache_write_tokens, e.output_tokens) price on true
-    where not exists (
-      select from data.usage_log u where u.created_at = e.created_at and u.request_id = e.request_id)
+    left join lateral app.price_call(target.value -> 'rates', (target.value ->> 'markup_percent')::numeric, to_jsonb(e)) price
+      on v_charges_empty_failures or e.status <> 'interrupted' or e.output_tokens > 0 or e.images > 0 or e.seconds > 0
+    where (
+      select u.request_id from data.usage_log u where u.created_at = e.created_at and u.request_id = e.request_id limit 1) is null
   ), bill as materialized (
     select n.payer_id, sum(n.charge) as amount, uuidv7() as ledger_entry_id
     from new_event n
@@ -63,12 +66,14 @@ begin
     join paid on paid.user_id = b.payer_id
   ), logged as (
     insert into data.usage_log (request_id, created_at, user_id, tenant_id, payer_id, key_id, grant_id, endpoint, model, provider,
-      upstream_model, model_served, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, rate_id,
-      cost, cost_currency, exchange_rate, markup_percent, charge, currency, ledger_entry_id, status, http_status, error_code,
+      upstream_model, model_served, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
+      cache_write_1h_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens, images, image_size,
+      image_quality, characters, seconds, price_substituted, rate_id, cost, cost_currency, exchange_rate, markup_percent, charge, currency, ledger_entry_id, status, http_status, error_code,
       estimated, streamed, latency_ms, time_to_first_token_ms, recorded_at)
     select n.request_id, n.created_at, n.user_id, n.tenant_id, n.payer_id, n.key_id, n.grant_id, n.endpoint, n.model, n.provider,
       n.upstream_model, n.model_served, n.input_tokens, n.cached_input_tokens, n.cache_write_tokens, n.output_tokens,
-      n.reasoning_tokens, n.rate_id, n.cost, n.cost_currency, n.exchange_rate, n.markup_percent, n.charge, n.currency,
+      n.reasoning_tokens, n.cache_write_1h_tokens, n.audio_input_tokens, n.image_input_tokens, n.audio_output_tokens,
+      n.image_output_tokens, n.images, n.image_size, n.image_quality, n.characters, n.seconds, n.price_substituted, n.rate_id, n.cost, n.cost_currency, n.exchange_rate, n.markup_percent, n.charge, n.currency,
       case when n.charge > 0 then b.ledger_entry_id end, n.status, n.http_status, n.error_code,
       n.estimated, n.streamed, n.latency_ms, n.time_to_first_token_ms, v_now
     from new_event n
@@ -130,16 +135,19 @@ begin
           'balance', p.balance::text,
           'status', p.status) order by e.ordinality), '[]')
       from app.parse_usage_events(record_usage.events) e
-      left join data.usage_log u on u.created_at = e.created_at and u.request_id = e.request_id
-      left join data.user_profile p on p.user_id = u.payer_id),
+      left join lateral (
+        select l.* from data.usage_log l where l.created_at = e.created_at and l.request_id = e.request_id limit 1
+      ) u on true
+      left join lateral (select a.* from data.user_profile a where a.user_id = u.payer_id limit 1) p on true),
     'dropped_keys', (
-      select coalesce(json_agg(distinct k.id), '[]')
+      select coalesce(json_agg(k.id), '[]')
       from data.virtual_key k
-      join data.user_profile u on u.user_id = k.user_id
-      join data.user_profile p on p.user_id = coalesce(u.payer_id, u.user_id)
-      where k.id in (select g.key_id from data.request_grant g
-          where g.id in (select e.grant_id from app.parse_usage_events(record_usage.events) e))
-        and (k.id = any (v_used_up_keys) or p.status <> 'active')));
+      where k.id = any (v_keys)
+        and (k.id = any (v_used_up_keys) or (
+          select p.status <> 'active'
+          from data.user_profile u
+          join data.user_profile p on p.user_id = coalesce(u.payer_id, u.user_id)
+          where u.user_id = k.user_id))));
 end
 $$;
 revoke all on function api.record_usage(jsonb) from public;
@@ -148,9 +156,11 @@ comment on function api.record_usage(jsonb) is
 $$Records calls and bills them: usage rows, one ledger entry and one balance update per payer, status changes, release of what was held.
 
 events: array of {request_id (uuidv7), grant_id, target_index, status (ok, error, aborted, interrupted), http_status, input_tokens (of all
-kinds), cached_input_tokens, cache_write_tokens, output_tokens (reasoning among them), reasoning_tokens, estimated, streamed,
+kinds), cached_input_tokens, cache_write_tokens, output_tokens (of all kinds), reasoning_tokens, cache_write_1h_tokens (of the cache writes), audio_input_tokens,
+image_input_tokens, audio_output_tokens, image_output_tokens, images, image_size, image_quality, characters, seconds, estimated, streamed,
 latency_ms, time_to_first_token_ms, error_code, model_served}. The price is the one fixed at authorisation. Status error means
-that no provider answered: nothing is charged. Recording the same request_id again changes nothing.
+that no provider answered: nothing is charged. Nor, unless the setting charge_empty_failures says so, is a call that broke off
+(interrupted) before any output. Recording the same request_id again changes nothing.
 Returns per event {request_id, result (recorded, duplicate, unknown_grant), charge, currency, balance, status (of the account)} and the
 keys whose grants must be dropped now.
 All or nothing. Errors: invalid_usage_event.$$;

@@ -17,7 +17,16 @@ begin
       and e.output_tokens between 0 and v_most_tokens
       and e.cached_input_tokens >= 0
       and e.cache_write_tokens >= 0
-      and e.cached_input_tokens + e.cache_write_tokens <= e.input_tokens
+      and e.audio_input_tokens >= 0
+      and e.image_input_tokens >= 0
+      and e.cached_input_tokens + e.cache_write_tokens + e.audio_input_tokens + e.image_input_tokens <= e.input_tokens
+      and e.cache_write_1h_tokens between 0 and e.cache_write_tokens
+      and e.audio_output_tokens >= 0
+      and e.image_output_tokens >= 0
+      and e.audio_output_tokens + e.image_output_tokens <= e.output_tokens
+      and e.images between 0 and 10000
+      and e.characters between 0 and v_most_tokens
+      and e.seconds between 0 and 1000000
       and e.reasoning_tokens between 0 and e.output_tokens
       and coalesce(e.latency_ms, 0) >= 0
       and coalesce(e.time_to_first_token_ms, 0) >= 0, false)

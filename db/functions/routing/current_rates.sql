@@ -3,13 +3,12 @@ language sql stable
 set search_path = ''
 as $$
   select case when min(tier.min_input_tokens) = 0 and bool_and(tier.exchange_rate is not null) then
-    jsonb_agg(to_jsonb(tier) order by tier.min_input_tokens) end
+    jsonb_agg(jsonb_strip_nulls(to_jsonb(tier)) order by tier.min_input_tokens) end
   from (
     select distinct on (r.min_input_tokens)
-      r.id as rate_id, r.min_input_tokens, r.input_rate,
-      coalesce(r.cached_input_rate, r.input_rate) as cached_input_rate,
-      coalesce(r.cache_write_rate, r.input_rate) as cache_write_rate,
-      r.output_rate, r.request_rate, r.currency,
+      r.id as rate_id, r.min_input_tokens, r.input_rate, r.cached_input_rate, r.cache_write_rate, r.cache_write_1h_rate,
+      r.audio_input_rate, r.image_input_rate, r.output_rate, r.audio_output_rate, r.image_output_rate, r.request_rate,
+      r.character_rate, r.second_rate, r.image_rates, r.currency,
       case when r.currency = current_rates.currency then 1::numeric else (
         select e.rate
         from data.exchange_rate e
@@ -27,4 +26,4 @@ comment on function app.current_rates(text, text, text, timestamptz) is
 $$The wholesale price in force at a moment: an array of tiers with the exchange rate into currency.
 
 Null when there is no price: no tier from 0 input tokens on, or a tier whose currency has no exchange rate into currency.
-Rates are per one million tokens; a token kind without a rate of its own costs as input.$$;
+A tier has the columns of provider_rate, without those that are null.$$;

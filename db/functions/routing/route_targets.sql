@@ -20,7 +20,7 @@ as $$
     and t.is_active
     and p.is_active
     and route_targets.endpoint = any (p.endpoints)
-    and r.rates is not null
+    and app.prices_endpoint(r.rates, route_targets.endpoint)
   order by 1;
 $$;
 revoke all on function app.route_targets(text, text, text, timestamptz) from public;
