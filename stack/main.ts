@@ -1,9 +1,11 @@
 // npm start: the platform on this machine, until Ctrl-C.
+import { realpathSync } from "node:fs";
 import path from "node:path";
 import { readConfig } from "./config.ts";
 import { StackError } from "./errors.ts";
 import { type StackInfo, startStack } from "./stack.ts";
 
+const config = readConfig();
 const STEP_WIDTH = 20;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -36,6 +38,10 @@ function welcome(info: StackInfo, startMs: number): string {
     `  database      ${info.database_url}`,
     `  providers     ${info.provider_url ? `demo, ${info.provider_url}` : "real, with the keys of the environment"}`,
   ];
+  const postgresFiles = info.pids.postgres ? realpathSync(path.join(config.dataDirectory, "postgres")) : undefined;
+  if (postgresFiles && !postgresFiles.startsWith(config.dataDirectory)) {
+    lines.push(`  data          ${postgresFiles}, where PostgreSQL's user may go`);
+  }
   if (info.demo) {
     const { customer, admin, virtual_key } = info.demo;
     lines.push(
@@ -56,7 +62,6 @@ function welcome(info: StackInfo, startMs: number): string {
 }
 
 const startMs = Date.now();
-const config = readConfig();
 const ended = new Set<string>();
 const aborted = new AbortController();
 let stopRequested = (): void => aborted.abort(new StackError("Stopped while starting."));
