@@ -1,6 +1,6 @@
 -- What logged-in users change is in the audit log, without secrets; nothing of the append-only tables is ever changed.
 begin;
-select plan(29);
+select plan(30);
 
 select set_config('app.settings.master_key', 'a master key for tests', true);
 select tests.create_tenant('acme');
@@ -41,6 +41,12 @@ select results_eq('select * from pg_temp.audited()', $$values
   ('boss', 'update', 'login', '{"role": "customer"}'::jsonb, '{"role": "tenant_admin"}'::jsonb),
   ('boss', 'update', 'user_profile', '{"status": "active"}', '{"status": "suspended"}')$$, 'a role, a status');
 select is((select tenant_id from data.audit_log where subject = 'login'), (select id from data.tenant where slug = 'acme'), 'a role is a matter of the tenant');
+
+select tests.authenticate_as('boss');
+select api.issue_password_token((select user_id from api.user_profile where username = 'Alice'));
+select tests.clear_authentication();
+select results_eq($$select actor, action, subject, after ->> 'login_id', after ->> 'purpose', after ? 'token_hash' from pg_temp.audited()$$,
+  $$select 'boss', 'insert', 'password_token', user_id::text, 'invitation', false from data.user_profile where username = 'Alice'$$, 'who had a token issued, for whom');
 
 select tests.authenticate_as('root');
 select api.set_setting('invitation_days', '14');

@@ -1,6 +1,6 @@
 -- Refresh tokens rotate, sessions end, and a request of an ended session is refused at once.
 begin;
-select plan(66);
+select plan(72);
 
 select set_config('app.settings.jwt_secret', 'a secret that is long enough for HS256', true);
 create function pg_temp.claims(token text) returns json language sql as $$
@@ -114,7 +114,8 @@ update data.user_profile set status = 'suspended' where user_id = tests.user_id(
 select is(pg_temp.check('there', path => path), 'passes', 'a suspended user may: ' || path)
 from unnest(array['/', '/user_profile', '/rpc/me', '/rpc/notifications', '/rpc/logout', '/rpc/change_password', '/rpc/mark_notification_read']) path;
 select is(pg_temp.check('there', path => path), 'account_suspended', 'a suspended user may not: ' || path)
-from unnest(array['/rpc/create_virtual_key', '/rpc/update_profile', '/rpc/create_member', '/rpc/top_up']) path;
+from unnest(array['/rpc/create_virtual_key', '/rpc/update_profile', '/rpc/create_member', '/rpc/top_up', '/rpc/update%5Fprofile', '/%72pc/update_profile',
+  '/rpc/unknown', '/rpc/', '//rpc/update_profile', '']) path;
 update data.user_profile set status = 'active' where user_id = tests.user_id('ann');
 update data.tenant set status = 'suspended' where slug = 'default';
 select is(pg_temp.check('there'), 'passes', 'a user of a suspended tenant may read');

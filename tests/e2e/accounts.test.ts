@@ -122,6 +122,9 @@ describe("members", () => {
     expect(await refusal(alice.api.rpc("update_profile", { changes: { username: "x" } }))).toBe(
       "403 account_suspended",
     );
+    // The path is decoded after the check.
+    const disguised = await callRpc("update%5Fprofile", { changes: {} }, { accessToken: alice.tokens.access_token });
+    expect(disguised.status).toBe(403);
     expect(await unwrap(alice.api.from("status_log").select("old_status,new_status,reason,changed_by"))).toEqual([
       { old_status: "pending", new_status: "suspended", reason: "a test", changed_by: boss.id },
     ]);

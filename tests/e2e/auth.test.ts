@@ -156,6 +156,16 @@ describe("login", () => {
     expect(answers.filter((answer) => answer === "429 login_locked")).toHaveLength(15);
   });
 
+  test("is refused as a GET, right or wrong, since the attempt could not be kept", async () => {
+    const { email } = await registerUser();
+    for (const password of ["wrong", PASSWORD]) {
+      const query = new URLSearchParams({ email, password });
+      const response = await fetch(`${inject("stack").proxy_url}/rest/rpc/login?${query}`);
+      expect(response.status).toBe(405);
+      expect(await response.text()).not.toContain("token");
+    }
+  });
+
   test("a success starts the count anew", async () => {
     const { email } = await registerUser();
     for (const password of ["1", "2", "3", "4", PASSWORD, "5", "6", "7", "8", PASSWORD]) {

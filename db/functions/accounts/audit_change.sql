@@ -3,7 +3,7 @@ language plpgsql volatile security definer
 set search_path = ''
 as $$
 declare
-  v_secret_columns constant text[] := array['hashed_password', 'key_hash', 'previous_key_hash', 'encrypted_secret'];
+  v_secret_columns constant text[] := array['hashed_password', 'token_hash', 'key_hash', 'previous_key_hash', 'encrypted_secret'];
   v_money_columns text[];
   v_before jsonb := to_jsonb(old);
   v_after jsonb := to_jsonb(new);
@@ -39,6 +39,7 @@ begin
     when 'data.user_profile'::regclass then v_row ->> 'tenant_id'
     when 'data.virtual_key'::regclass then v_row ->> 'tenant_id'
     when 'auth.login'::regclass then (select p.tenant_id::text from data.user_profile p where p.user_id = (v_row ->> 'id')::uuid)
+    when 'auth.password_token'::regclass then (select p.tenant_id::text from data.user_profile p where p.user_id = (v_row ->> 'login_id')::uuid)
   end::uuid;
   insert into data.audit_log (actor_id, actor_role, tenant_id, action, subject, subject_id, before, after, reason, client_ip, created_at)
   values (app.current_user_id(), app.current_api_role(), v_tenant_id, lower(tg_op), tg_table_name,

@@ -22,12 +22,12 @@ begin
   end if;
 
   if set_tenant_status.status = 'closed' then
-    for v_user_id in
-      select p.user_id from data.user_profile p
-      where p.tenant_id = v_tenant.id and p.status <> 'closed'
-      order by p.user_id
-      for no key update
-    loop
+    -- All accounts before any key, as everywhere.
+    perform from data.user_profile p
+    where p.tenant_id = v_tenant.id
+    order by p.user_id
+    for no key update;
+    for v_user_id in select p.user_id from data.user_profile p where p.tenant_id = v_tenant.id and p.status <> 'closed' order by p.user_id loop
       perform app.close_account(v_user_id, set_tenant_status.reason);
     end loop;
   end if;

@@ -32,10 +32,10 @@ begin
     perform app.raise_error('access_token_expired');
   end if;
 
-  if v_account_status = 'suspended' and app.changes_data(current_setting('request.path', true)) then
+  if v_account_status = 'suspended' and not app.only_reads(current_setting('request.path', true)) then
     perform app.raise_error('account_suspended', 'A suspended account may only be read.');
   elsif v_tenant_status = 'suspended' and v_claims ->> 'role' <> 'platform_admin'
-    and app.changes_data(current_setting('request.path', true))
+    and not app.only_reads(current_setting('request.path', true))
   then
     perform app.raise_error('tenant_not_active', 'The accounts of a suspended tenant may only be read.');
   end if;
