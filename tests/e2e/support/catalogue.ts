@@ -35,15 +35,12 @@ export async function createModel(
     targets.map(async ({ protocol = "openai", upstreamModel, baseUrl, position, weight, rates }, index) => {
       const provider = `${model}-${index}`;
       const upstream_model = upstreamModel ?? model;
-      await rpc(
-        operator,
-        "set_provider",
-        {
-          name: provider,
-          portkey_provider: protocol,
-          endpoints,
-          base_url: baseUrl ?? `${inject("stack").provider_url}/${protocol}/v1`,
-        });
+      await rpc(operator, "set_provider", {
+        name: provider,
+        portkey_provider: protocol,
+        endpoints,
+        base_url: baseUrl ?? `${inject("stack").provider_url}/${protocol}/v1`,
+      });
       await rpc(operator, "set_provider_key", { provider, label: "test", secret: `sk-${provider}` });
       for (const rate of rates ?? [TEST_RATE])
         await rpc(operator, "add_provider_rate", { provider, model: upstream_model, ...rate });
