@@ -37,7 +37,9 @@ export function restPassThrough(
   });
   return (req, res, next) => {
     // The database learns from this header alone where a request comes from, so it is never the client's.
-    req.headers["x-real-ip"] = contextOf(res).clientIp ?? "";
+    const { clientIp } = contextOf(res);
+    if (clientIp === null) delete req.headers["x-real-ip"];
+    else req.headers["x-real-ip"] = clientIp;
     // With it, the events above would not fire.
     delete req.headers.expect;
     return proxy(req, res, next);

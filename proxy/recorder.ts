@@ -107,5 +107,5 @@ export class Recorder {
 
 /** Whether the refusal is about the database or our token rather than about an event. */
 function isOutage({ status, code }: RecordRefused): boolean {
-  return [401, 403, 404, 408, 429, 503].includes(status) || /^(PGRST|08|40|53|55|57)/.test(code);
+  return [401, 403, 404, 408, 429, 502, 503, 504].includes(status) || /^(PGRST|08|40|53|55|57)/.test(code);
 }
