@@ -143,6 +143,17 @@ describe("members", () => {
     expect(await statusOf(bob)).toBe("overdue");
   });
 
+  test("payers set at the same time make no ring", async () => {
+    const { boss, customers } = await createTenant(admin, ["alice", "bob", "carol"]);
+    const answers = await Promise.all(
+      customers.map((user, index) => {
+        const payer_id = customers[(index + 1) % customers.length]?.id;
+        return refusal(boss.api.rpc("set_payer", { user_id: user.id, payer_id }));
+      }),
+    );
+    expect(answers.sort()).toEqual(["200 no error", "400 invalid_payer", "400 invalid_payer"]);
+  });
+
   test("a closed one is out at once and for good", async () => {
     const user = await registerUser();
     await unwrap(admin.api.rpc("top_up", { user_id: user.id, amount: "5", reference: randomUUID(), reason: "a test" }));

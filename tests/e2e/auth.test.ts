@@ -77,6 +77,12 @@ describe("registration", () => {
     expect(await errorOf(response)).toBe("409 email_taken");
   });
 
+  test("of registrations of one address at the same time, one succeeds", async () => {
+    const args = { email: freshEmail(), password: PASSWORD, username: "user" };
+    const responses = await Promise.all(Array.from({ length: 6 }, () => callRpc("register", args)));
+    expect(responses.map(({ status }) => status).sort()).toEqual([200, 409, 409, 409, 409, 409]);
+  });
+
   test("SQL in a name stays a name", async () => {
     const username = "'); drop table data.user_profile; --";
     const email = freshEmail();
