@@ -88,6 +88,8 @@ begin
     'tenant_id', v_grant.tenant_id,
     'payer_id', v_grant.payer_id,
     'timeout_ms', v_timeout_ms,
+    'max_output_tokens', v_model.max_output_tokens,
+    'context_window', v_model.context_window,
     'portkey_config', app.build_portkey_config(v_portkey_targets, app.portkey_overrides(v_tenant.id, v_user.user_id, v_model.name),
       jsonb_build_object('user_id', v_user.user_id, 'virtual_key', v_key.id)),
     'targets', (
