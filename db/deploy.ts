@@ -90,17 +90,13 @@ async function setPasswords(client: pg.Client, passwords: NonNullable<DeployOpti
   }
 }
 
-/**
- * Loads every function twice: first without looking into bodies, so that files need no order, then with all checks.
- * What lies in functions/auth belongs to auth_owner, everything else to app_owner.
- */
+/** Loads every function twice: first without looking into bodies, so that files need no order, then with all checks. */
 async function replaceFunctions(client: pg.Client): Promise<void> {
   const files = await sqlFiles("functions");
   for (const checkBodies of ["off", "on"]) {
     await client.query(`set local check_function_bodies = ${checkBodies}; set local plpgsql.extra_errors = 'all'`);
     for (const file of files) {
-      const owner = file.includes(`${path.sep}auth${path.sep}`) ? "auth_owner" : "app_owner";
-      await runFile(client, file, owner);
+      await runFile(client, file);
     }
   }
 }
@@ -132,10 +128,12 @@ async function replaceAccessRules(client: pg.Client): Promise<void> {
       end loop;
     end
     $$`);
-  for (const file of await sqlFiles("rls")) await runFile(client, file, "app_owner");
+  for (const file of await sqlFiles("rls")) await runFile(client, file);
 }
 
-async function runFile(client: pg.Client, file: string, owner: string): Promise<void> {
+/** Runs a file as the owner of what it makes: auth_owner for functions/auth and rls/auth, app_owner for everything else. */
+async function runFile(client: pg.Client, file: string): Promise<void> {
+  const owner = file.includes(`${path.sep}auth${path.sep}`) ? "auth_owner" : "app_owner";
   try {
     await client.query(`set local role ${owner}`);
     await client.query(await readFile(file, "utf8"));

@@ -13,7 +13,11 @@ begin
   loop
     v_name := 'usage_log_' || to_char(v_month at time zone 'UTC', 'YYYY_MM');
     continue when to_regclass('data.' || v_name) is not null;
-    execute format('create table data.%I partition of data.usage_log for values from (%L) to (%L)',
+    -- Rows of the month that came before its partition, from a clock that runs ahead, move over from the default partition.
+    execute format('create table data.%I (like data.usage_log including defaults including constraints)', v_name);
+    execute format('with moved as (delete from data.usage_log_default where created_at >= %L and created_at < %L returning *)
+      insert into data.%I select * from moved', v_month, v_month + interval '1 month', v_name);
+    execute format('alter table data.usage_log attach partition data.%I for values from (%L) to (%L)',
       v_name, v_month, v_month + interval '1 month');
     execute format('alter table data.%I enable row level security', v_name);
     execute format('alter table data.%I force row level security', v_name);

@@ -1,4 +1,3 @@
-set local role auth_owner;
 alter table auth.login enable row level security;
 alter table auth.login force row level security;
 

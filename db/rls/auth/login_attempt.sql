@@ -1,4 +1,3 @@
-set local role auth_owner;
 alter table auth.login_attempt enable row level security;
 alter table auth.login_attempt force row level security;
 

@@ -1,4 +1,3 @@
-set local role auth_owner;
 alter table auth.password_token enable row level security;
 alter table auth.password_token force row level security;
 

@@ -1,4 +1,3 @@
-set local role auth_owner;
 alter table auth.refresh_token enable row level security;
 alter table auth.refresh_token force row level security;
 

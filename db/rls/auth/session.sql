@@ -1,4 +1,3 @@
-set local role auth_owner;
 alter table auth.session enable row level security;
 alter table auth.session force row level security;
 
