@@ -61,11 +61,14 @@ export function clientHeaders(grantHeaders: unknown, contentType: string): Recor
   return headers;
 }
 
-/** Of foreign headers, `retry-after` and `x-ratelimit-*`. */
+/**
+ * Of foreign headers, `retry-after` and `x-ratelimit-*`. Of one that is there more than once the last counts: PostgREST puts
+ * a `retry-after` of its own before the database's when the status is 503.
+ */
 export function rateLimitHeaders(headers: unknown): Record<string, string> {
   return Object.fromEntries(
     Object.entries(headers ?? {})
-      .map(([name, value]) => [name.toLowerCase(), String(value)] as const)
+      .map(([name, value]) => [name.toLowerCase(), String([value].flat().at(-1))] as const)
       .filter(([name, value]) => /^(retry-after|x-ratelimit-[\w-]+)$/.test(name) && /^[\x20-\x7e]*$/.test(value)),
   );
 }

@@ -93,6 +93,10 @@ describe("rateLimitHeaders", () => {
     expect(rateLimitHeaders(headers)).toEqual({ "retry-after": "1", "x-ratelimit-remaining-tokens": "5" });
     expect(rateLimitHeaders(undefined)).toEqual({});
   });
+
+  it("takes the last of several, for PostgREST puts its own before the database's", () => {
+    expect(rateLimitHeaders({ "retry-after": ["0", "5"] })).toEqual({ "retry-after": "5" });
+  });
 });
 
 describe("servedTarget", () => {
