@@ -76,8 +76,8 @@ export class Gateway {
   }
 
   /** @throws ApiError */
-  async listModels(virtualKey: string): Promise<unknown> {
-    return await this.#call("list_models", { virtual_key: virtualKey });
+  async listModels(virtualKey: string, clientIp: string | null): Promise<unknown> {
+    return await this.#call("list_models", { virtual_key: virtualKey, client_ip: clientIp });
   }
 
   /** @throws RecordRefused, or another Error when the database cannot be reached */

@@ -1,5 +1,6 @@
 import { Router } from "express";
 import { requireVirtualKey } from "./ai.ts";
+import { contextOf } from "./context.ts";
 import { ApiError } from "./errors.ts";
 import type { Gateway } from "./gateway.ts";
 import { arrayOf, objectOf } from "./json.ts";
@@ -9,12 +10,12 @@ export function modelRoutes(gateway: Gateway): Router {
   const router = Router();
 
   router.get("/v1/models", async (req, res) => {
-    res.json(await gateway.listModels(requireVirtualKey(req)));
+    res.json(await gateway.listModels(requireVirtualKey(req), contextOf(res).clientIp));
   });
 
   router.get("/v1/models/*id", async (req, res) => {
     const id = [req.params.id].flat().join("/");
-    const list = objectOf(await gateway.listModels(requireVirtualKey(req)));
+    const list = objectOf(await gateway.listModels(requireVirtualKey(req), contextOf(res).clientIp));
     const model = arrayOf(list.data).find((candidate) => objectOf(candidate).id === id);
     if (model === undefined) throw new ApiError(404, "model_not_found", "There is no such model for this key.");
     res.json(model);

@@ -133,6 +133,9 @@ describe("settings", () => {
     expect(listed.body.data.map(({ id }) => id)).toEqual([other.model]);
     await change({ allowed_models: null, ip_allowlist: ["203.0.113.0/24"] });
     expect(await outcome(virtual_key)).toBe("403 ip_not_allowed");
+    expect((await call("/v1/models", { headers: { "x-virtual-key": virtual_key } })).status).toBe(403);
+    await change({ ip_allowlist: ["127.0.0.0/8"] });
+    expect((await call("/v1/models", { headers: { "x-virtual-key": virtual_key } })).status).toBe(200);
     await change({ ip_allowlist: ["127.0.0.0/8"], budget: "0" });
     expect(await outcome(virtual_key)).toBe("402 key_budget_exceeded");
     await change({ budget: null, rate_limits: { rpm: 1 } });

@@ -26,8 +26,9 @@ export async function connectAsGateways(count: number): Promise<pg.Client[]> {
 /** The one value of the one row that a query gives. */
 export async function queryValue<T>(client: pg.ClientBase, sql: string, parameters: unknown[] = []): Promise<T> {
   const { rows } = await client.query({ text: sql, values: parameters, rowMode: "array" });
-  if (rows.length !== 1) throw new Error(`${rows.length} rows where one was expected: ${sql}`);
-  return rows[0][0] as T;
+  const [row] = rows as unknown as T[][];
+  if (!row || rows.length !== 1) throw new Error(`${rows.length} rows where one was expected: ${sql}`);
+  return row[0] as T;
 }
 
 /** The registry's code of a database error. */
