@@ -51,7 +51,7 @@ function priceOf(
   at: Date,
 ): (ListPrice & { currency: string }) | string {
   if (provider !== "dashscope") {
-    const price = listPrice(provider, upstreamModel, at, !endpoints.includes("embeddings"));
+    const price = listPrice(provider, upstreamModel, at, endpoints);
     return typeof price === "string" ? price : { ...price, currency: "USD" };
   }
   const price = DASHSCOPE_MODELS[upstreamModel];
@@ -88,7 +88,8 @@ async function seedRates(
   for (const tier of tiers) {
     await client.query(
       `select api.add_provider_rate(provider => $1, model => $2, currency => $3, min_input_tokens => $4, input_rate => $5,
-         output_rate => $6, cached_input_rate => $7, cache_write_rate => $8)`,
+         output_rate => $6, cached_input_rate => $7, cache_write_rate => $8, cache_write_1h_rate => $9, audio_input_rate => $10,
+         image_input_rate => $11, audio_output_rate => $12, image_output_rate => $13, second_rate => $14)`,
       [
         provider,
         upstreamModel,
@@ -96,8 +97,14 @@ async function seedRates(
         tier.minInputTokens,
         tier.inputRate,
         tier.outputRate,
-        tier.cachedInputRate ?? null,
-        tier.cacheWriteRate ?? null,
+        tier.cachedInputRate,
+        tier.cacheWriteRate,
+        tier.cacheWrite1hRate,
+        tier.audioInputRate,
+        tier.imageInputRate,
+        tier.audioOutputRate,
+        tier.imageOutputRate,
+        tier.secondRate,
       ],
     );
   }

@@ -100,6 +100,7 @@ export const MODELS: SeedModel[] = [
     ...(contextWindow && { contextWindow }),
   })),
   ...ofProvider("openai", ["chat/completions", "responses"], OPENAI_CHAT_MODELS),
+  ...ofProvider("openai", ["chat/completions"], ["gpt-audio"]),
   ...ofProvider("openai", ["embeddings"], ["text-embedding-3-small", "text-embedding-3-large"]),
   ...ofProvider("openai", ["images/generations"], ["gpt-image-2"]),
   ...ofProvider("openai", ["audio/transcriptions"], ["gpt-transcribe", "whisper-1"]),

@@ -1,5 +1,5 @@
 begin;
-select plan(69);
+select plan(81);
 
 select tests.create_tenant('acme'), tests.create_user('alice', 'acme'), tests.create_user('root', role => 'platform_admin');
 create function pg_temp.refusal(call text) returns text language sql as $$ select tests.error_code('select api.' || call); $$;
@@ -11,18 +11,25 @@ select api.set_provider('ai-1', 'openai', '{chat/completions}'), api.set_model('
 
 -- wholesale rates
 select is(
-  api.add_provider_rate('ai-1', 'chat', '0.3', '0.6000000001', 'CNY')::jsonb - 'id',
-  '{"provider": "ai-1", "model": "chat", "min_input_tokens": 0, "input_rate": "0.3000000000", "cached_input_rate": null,
-    "cache_write_rate": null, "output_rate": "0.6000000001", "request_rate": "0.0000000000", "currency": "CNY",
+  jsonb_strip_nulls(api.add_provider_rate('ai-1', 'chat', '0.3', '0.6000000001', 'CNY')::jsonb - 'id'),
+  '{"provider": "ai-1", "model": "chat", "min_input_tokens": 0, "input_rate": "0.3000000000", "output_rate": "0.6000000001", "request_rate": "0.0000000000", "currency": "CNY",
     "valid_from": "2030-01-01T00:00:00+00:00", "created_at": "2030-01-01T00:00:00+00:00"}'::jsonb,
   'a rate holds from now on unless it says otherwise');
 select is(
-  api.add_provider_rate('ai-1', 'chat', 2, 3, 'USD', 128001, 0.5, 2.5, 0.01, '2030-02-01T00:00:00Z')::jsonb - 'id',
+  jsonb_strip_nulls(api.add_provider_rate('ai-1', 'chat', 2, 3, 'USD', 128001, 0.5, 2.5, 0.01, '2030-02-01T00:00:00Z')::jsonb - 'id'),
   '{"provider": "ai-1", "model": "chat", "min_input_tokens": 128001, "input_rate": "2.0000000000", "cached_input_rate": "0.5000000000",
     "cache_write_rate": "2.5000000000", "output_rate": "3.0000000000", "request_rate": "0.0100000000", "currency": "USD",
     "valid_from": "2030-02-01T00:00:00+00:00", "created_at": "2030-01-01T00:00:00+00:00"}'::jsonb,
   'a tier with rates for every kind of token, to come');
 select lives_ok($$select api.add_provider_rate('ai-1', 'free', 0, 0, 'CNY')$$, 'a free model');
+select is(
+  jsonb_strip_nulls(api.add_provider_rate('ai-1', 'painter', 0, 0, 'USD', second_rate => '0.0001', character_rate => '15',
+    image_rates => '[{"rate": "0.04"}, {"size": "1792x1024", "quality": "hd", "rate": "0.12"}]')::jsonb - array['id', 'valid_from', 'created_at']),
+  '{"provider": "ai-1", "model": "painter", "min_input_tokens": 0, "input_rate": "0.0000000000", "output_rate": "0.0000000000",
+    "request_rate": "0.0000000000", "currency": "USD", "second_rate": "0.0001000000", "character_rate": "15.0000000000",
+    "image_rates": [{"rate": "0.04"}, {"size": "1792x1024", "quality": "hd", "rate": "0.12"}]}'::jsonb,
+  'rates of units other than tokens');
+select is((select second_rate from api.provider_rate where model = 'painter'), '0.0001000000', 'the view has them as well');
 select is(pg_temp.refusal('add_provider_rate(' || bad.arguments || ')'), bad.code, bad.why) from (values
   ($$'nobody', 'chat', 1, 1, 'CNY'$$, 'provider_not_found', 'a rate of an unknown provider'),
   ($$'ai-1', '', 1, 1, 'CNY'$$, 'invalid_rate', 'a rate of no model'),
@@ -36,6 +43,16 @@ select is(pg_temp.refusal('add_provider_rate(' || bad.arguments || ')'), bad.cod
   ($$'ai-1', 'chat', 1, -0.0000000001, 'CNY'$$, 'invalid_rate', 'a negative output rate'),
   ($$'ai-1', 'chat', 1, 1, 'CNY', cached_input_rate => -1$$, 'invalid_rate', 'a negative cached rate'),
   ($$'ai-1', 'chat', 1, 1, 'CNY', cache_write_rate => -1$$, 'invalid_rate', 'a negative cache-write rate'),
+  ($$'ai-1', 'chat', 1, 1, 'CNY', cache_write_1h_rate => -1$$, 'invalid_rate', 'a negative rate of 1 hour cache writes'),
+  ($$'ai-1', 'chat', 1, 1, 'CNY', audio_input_rate => 'NaN'$$, 'invalid_rate', 'an audio rate that is no number'),
+  ($$'ai-1', 'chat', 1, 1, 'CNY', character_rate => 'Infinity'$$, 'invalid_rate', 'an infinite rate of characters'),
+  ($$'ai-1', 'chat', 1, 1, 'CNY', second_rate => 0.00000000001$$, 'invalid_rate', 'an eleventh decimal'),
+  ($$'ai-1', 'chat', 1, 1, 'CNY', image_rates => '[]'$$, 'invalid_rate', 'no image rates'),
+  ($$'ai-1', 'chat', 1, 1, 'CNY', image_rates => '{}'$$, 'invalid_rate', 'image rates that are no list'),
+  ($$'ai-1', 'chat', 1, 1, 'CNY', image_rates => '[{"size": "1x1"}]'$$, 'invalid_rate', 'an image size without a rate'),
+  ($$'ai-1', 'chat', 1, 1, 'CNY', image_rates => '[{"rate": "-1"}]'$$, 'invalid_rate', 'a negative image rate'),
+  ($$'ai-1', 'chat', 1, 1, 'CNY', image_rates => '[{"rate": "NaN"}]'$$, 'invalid_rate', 'an image rate that is no number'),
+  ($$'ai-1', 'chat', 1, 1, 'CNY', image_rates => '[{"rate": "1", "colour": "red"}]'$$, 'invalid_rate', 'an image rate by colour'),
   ($$'ai-1', 'chat', 1, 1, 'CNY', request_rate => -1$$, 'invalid_rate', 'a negative rate of a call'),
   ($$'ai-1', 'chat', 1, 1, 'CNY', -1$$, 'invalid_rate', 'a negative tier'),
   ($$'ai-1', 'chat', 'NaN', 1, 'CNY'$$, 'invalid_rate', 'NaN for a rate'),
