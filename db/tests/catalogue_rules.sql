@@ -101,7 +101,7 @@ select functions_are('api', array[
     'create_virtual_key', 'delete_markup_rule', 'delete_portkey_config', 'delete_provider_key', 'delete_provider_rate',
     'delete_virtual_key', 'disable_virtual_key', 'enable_virtual_key', 'explain_charge', 'invite_member', 'issue_password_token', 'list_models',
     'list_prices', 'login', 'logout', 'mark_notification_read', 'me', 'my_usage', 'notifications', 'reactivate_user', 'reconcile',
-    'record_usage', 'refresh', 'refund', 'register', 'request_password_reset', 'reset_password', 'rotate_virtual_key', 'set_credit_limit',
+    'record_usage', 'refresh', 'refund', 'register', 'request_password_reset', 'reset_password', 'return_permits', 'rotate_virtual_key', 'set_credit_limit',
     'set_exchange_rate', 'set_markup_rule', 'set_model', 'set_model_targets', 'set_payer', 'set_portkey_config', 'set_provider',
     'set_provider_key', 'set_provider_key_active', 'set_setting', 'set_tenant_status', 'set_user_role', 'suspend_user', 'top_up',
     'update_profile', 'update_tenant', 'update_virtual_key', 'virtual_key_config'

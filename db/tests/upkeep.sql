@@ -9,8 +9,8 @@ select app.run_upkeep();
 
 create function pg_temp.add_grant(name text, age interval, settled boolean, expires_at timestamptz) returns void language sql as $$
   insert into data.request_grant (key_id, user_id, tenant_id, payer_id, model, endpoint, requests, settled_requests, amount, amount_per_request, tokens,
-    tokens_per_request, currency, targets, created_at, expires_at)
-  select k.id, k.user_id, k.tenant_id, k.user_id, add_grant.name, 'chat/completions', 2, case when settled then 2 else 1 end, 1, 1, 1, 1, 'CNY', '[]', app.now() - age, add_grant.expires_at
+    tokens_per_request, currency, targets, created_at, usable_until, expires_at)
+  select k.id, k.user_id, k.tenant_id, k.user_id, add_grant.name, 'chat/completions', 2, case when settled then 2 else 1 end, 1, 1, 1, 1, 'CNY', '[]', app.now() - age, app.now() - age, add_grant.expires_at
   from data.virtual_key k where k.name = 'alicekey';
 $$;
 select pg_temp.add_grant('settled just now', '1 minute 59 seconds', true, '2026-03-31 12:10+00'), pg_temp.add_grant('settled', '2 minutes 1 second', true, '2026-03-31 12:10+00'),

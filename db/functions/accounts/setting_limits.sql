@@ -16,6 +16,10 @@ as $$
     ('grant_margin_seconds',         'integer', 1,    3600),
     ('grant_retention_hours',        'integer', 1,    8760),
     ('notification_retention_days',  'integer', 1,    3650),
+    ('lease_seconds',                'integer', 1,    60),
+    ('lease_max_requests',           'integer', 1,    10000),
+    ('lease_grace_seconds',          'integer', 0,    3600),
+    ('lease_grace_requests',         'integer', 0,    100000),
     ('charge_empty_failures',        'boolean', null, null)
 $$;
 revoke all on function app.setting_limits() from public;

@@ -26,10 +26,10 @@ as $$
     and not exists (
       select from data.ledger_entry l where l.id = u.ledger_entry_id and l.user_id = u.payer_id and l.kind = 'usage')
   union all
-  -- no hold outlives its grant without its calls having been reported
+  -- every call that was admitted has been reported; of a lease nobody knows how many of its calls were begun
   select 'unsettled_grant', g.payer_id, g.id::text, g.requests::text, g.settled_requests::text
   from data.request_grant g
-  where g.settled_requests < g.requests and g.expires_at < app.now() - interval '1 hour'
+  where g.settled_requests = 0 and g.requests = 1 and g.expires_at < app.now() - interval '1 hour'
   union all
   -- the status is what the balance says
   select 'status', p.user_id, p.user_id::text, app.status_for_balance(p), p.status

@@ -1,5 +1,6 @@
 create or replace function api.authorize_request(virtual_key text, model text, endpoint text, input_tokens bigint default 0,
-  max_output_tokens bigint default null, requests integer default 1, client_ip text default null, units jsonb default '{}') returns json
+  max_output_tokens bigint default null, requests integer default 1, client_ip text default null, units jsonb default '{}',
+  returned_permits jsonb default '[]') returns json
 language plpgsql volatile security definer
 set search_path = ''
 -- Planning costs more than running here.
@@ -20,7 +21,12 @@ declare
   v_tokens bigint;
   v_usage jsonb;
   v_is_strict boolean;
-  v_headers jsonb;
+  v_limits record;
+  v_budget_left numeric;
+  v_available numeric;
+  v_requests integer;
+  v_grace_requests integer;
+  v_usable_until timestamptz;
   v_grant data.request_grant;
   v_timeout_ms integer := app.setting('request_timeout_ms')::integer;
 begin
@@ -65,23 +71,52 @@ begin
   if v_key.budget is not null or v_key.rate_limits <> '{}' then
     select k.* into strict v_key from data.virtual_key k where k.id = v_key.id for no key update;
   end if;
+  if authorize_request.returned_permits <> '[]' then
+    perform app.return_permits(authorize_request.returned_permits, v_payer.user_id);
+  end if;
   v_now := app.now();
   v_is_strict := v_tenant.credit_policy = 'strict';
-  perform app.check_key_budget(v_key, v_amount, v_is_strict, v_now);
-  v_headers := app.check_rate_limits(v_key, v_tokens, v_now);
-  perform app.check_balance(v_payer, v_amount, v_is_strict, v_now);
+  v_budget_left := app.check_key_budget(v_key, v_amount, v_is_strict, v_now);
+  v_limits := app.check_rate_limits(v_key, v_tokens, v_now);
+  v_available := app.check_balance(v_payer, v_amount, v_is_strict, v_now);
+
+  -- A lease takes no more than a quarter of what is left of anything, so that near the end of it calls are authorised one by one.
+  v_requests := 1;
+  v_grace_requests := 0;
+  v_usable_until := v_now;
+  if authorize_request.requests > 1 and v_key.ip_allowlist is null then
+    v_requests := greatest(1, floor(least(authorize_request.requests, app.setting('lease_max_requests')::integer,
+      0.25 * least(v_available, v_budget_left) / nullif(v_amount, 0), 0.25 * v_limits.requests_left,
+      0.25 * v_limits.tokens_left / nullif(v_tokens, 0))));
+    if v_requests > 1 then
+      v_usable_until := v_now + make_interval(secs => app.setting('lease_seconds')::integer);
+      if not v_is_strict and v_limits.requests_left is null and v_limits.tokens_left is null
+        and app.setting('lease_grace_seconds')::integer > 0
+      then
+        v_grace_requests := greatest(0, floor(least(app.setting('lease_grace_requests')::integer,
+          0.25 * least(v_available, v_budget_left) / nullif(v_amount, 0) - v_requests)));
+      end if;
+    end if;
+  end if;
 
   insert into data.request_grant (key_id, user_id, tenant_id, payer_id, model, endpoint, requests, amount, amount_per_request,
-    tokens, tokens_per_request, currency, targets, created_at, expires_at)
-  values (v_key.id, v_user.user_id, v_tenant.id, v_payer.user_id, v_model.name, authorize_request.endpoint, 1, v_amount, v_amount,
-    v_tokens, v_tokens, v_tenant.currency, v_targets, v_now,
-    v_now + make_interval(secs => v_timeout_ms / 1000.0 + app.setting('grant_margin_seconds')::integer))
+    tokens, tokens_per_request, currency, targets, created_at, expires_at, usable_until, grace_requests)
+  values (v_key.id, v_user.user_id, v_tenant.id, v_payer.user_id, v_model.name, authorize_request.endpoint,
+    v_requests + v_grace_requests, (v_requests + v_grace_requests) * v_amount, v_amount,
+    v_requests * v_tokens, v_tokens, v_tenant.currency, v_targets, v_now,
+    v_usable_until + make_interval(secs => v_timeout_ms / 1000.0 + app.setting('grant_margin_seconds')::integer
+      + case when v_grace_requests > 0 then app.setting('lease_grace_seconds')::integer else 0 end),
+    v_usable_until, v_grace_requests)
   returning * into v_grant;
 
   return json_build_object(
     'grant_id', v_grant.id,
     'expires_at', v_grant.expires_at,
-    'requests', v_grant.requests,
+    'requests', v_requests,
+    'usable_until', v_grant.usable_until,
+    'lease_ms', (1000 * extract(epoch from v_usable_until - v_now))::integer,
+    'grace_requests', v_grace_requests,
+    'grace_ms', case when v_grace_requests > 0 then 1000 * app.setting('lease_grace_seconds')::integer else 0 end,
     'model', v_grant.model,
     'key_id', v_grant.key_id,
     'user_id', v_grant.user_id,
@@ -96,18 +131,21 @@ begin
       select json_agg(json_build_object('index', t.ordinality - 1, 'provider', t.value -> 'provider',
         'upstream_model', t.value -> 'upstream_model') order by t.ordinality)
       from jsonb_array_elements(v_targets) with ordinality as t),
-    'headers', v_headers);
+    'headers', v_limits.headers);
 end
 $$;
-revoke all on function api.authorize_request(text, text, text, bigint, bigint, integer, text, jsonb) from public;
-grant execute on function api.authorize_request(text, text, text, bigint, bigint, integer, text, jsonb) to gateway;
-comment on function api.authorize_request(text, text, text, bigint, bigint, integer, text, jsonb) is
+revoke all on function api.authorize_request(text, text, text, bigint, bigint, integer, text, jsonb, jsonb) from public;
+grant execute on function api.authorize_request(text, text, text, bigint, bigint, integer, text, jsonb, jsonb) to gateway;
+comment on function api.authorize_request(text, text, text, bigint, bigint, integer, text, jsonb, jsonb) is
 $$Decides whether a call may be made, holds its estimated charge and says where to send it.
 
 virtual_key: the caller's key. model: the public name. endpoint: such as chat/completions. input_tokens: estimate of the input.
-max_output_tokens: what the caller asked for at most; null when it did not. requests: how many calls the gateway would like at
-once; one is given. client_ip: where the call comes from. units: what the call will use beside tokens: {images, image_size, image_quality, characters, seconds}.
+max_output_tokens: what the caller asked for at most; null when it did not. requests: how many calls the gateway would like at once:
+a lease is one grant for several calls of this key, model and endpoint, none larger than this one, to be begun within lease_ms; the database
+decides how many it gives. client_ip: where the call comes from. units: what the call will use beside tokens: {images, image_size,
+image_quality, characters, seconds}. returned_permits: calls of earlier leases of the same payer that were not begun, [{grant_id, requests}].
 Returns the grant, the Portkey config (it holds provider keys: for the gateway only), its targets in order and headers for the caller.
+grace_requests more calls may begin for grace_ms beyond lease_ms, while the database cannot be reached; they are held as well.
 Errors, in the order of the checks: invalid_api_key, key_disabled, key_expired, ip_not_allowed; account_suspended, account_pending,
 account_overdue; model_not_found, model_not_allowed, endpoint_not_supported; no_channel; invalid_request (units); key_budget_exceeded; rate_limit_exceeded;
 insufficient_balance; in_flight_budget_exhausted.$$;

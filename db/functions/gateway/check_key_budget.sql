@@ -1,4 +1,4 @@
-create or replace function app.check_key_budget(key data.virtual_key, amount numeric, is_strict boolean, moment timestamptz) returns void
+create or replace function app.check_key_budget(key data.virtual_key, amount numeric, is_strict boolean, moment timestamptz) returns numeric
 language plpgsql volatile
 set search_path = ''
 as $$
@@ -7,7 +7,7 @@ declare
   v_held numeric;
 begin
   if key.budget is null then
-    return;
+    return null;
   end if;
   v_left := key.budget - case
     when key.budget_period_start is not distinct from app.budget_period_start(key.budget_period, moment) then key.budget_spent
@@ -21,6 +21,7 @@ begin
   if v_left - v_held <= 0 or is_strict and v_left - v_held < amount then
     perform app.raise_error('in_flight_budget_exhausted', null, '{"Retry-After": "1"}');
   end if;
+  return v_left - v_held;
 end
 $$;
 revoke all on function app.check_key_budget(data.virtual_key, numeric, boolean, timestamptz) from public;
@@ -28,4 +29,5 @@ comment on function app.check_key_budget(data.virtual_key, numeric, boolean, tim
 $$Refuses a call that the key's budget does not admit. The key's row must be locked.
 
 amount: estimated charge of the call. is_strict: whether the whole estimate must be covered.
+Returns what is left of the budget beside calls in flight; null: there is no budget.
 Errors: key_budget_exceeded; in_flight_budget_exhausted when only calls in flight stand in the way.$$;

@@ -10,7 +10,7 @@ begin
   delete from data.request_grant g
   using (
     select held.id from data.request_grant held
-    where held.settled_requests = held.requests and held.created_at < app.now() - interval '2 minutes'
+    where held.settled_requests = held.requests and held.usable_until < app.now() - interval '2 minutes'
       or held.expires_at < app.now() - make_interval(hours => app.setting('grant_retention_hours')::integer)
     for update skip locked
   ) finished
