@@ -171,7 +171,7 @@ export class Service {
       }
       const said = this.#lastLogLine(logStart);
       if (ended === undefined) throw new StackError(`${spec.name} did not answer in time: ${said}`);
-      if (!this.#wanted || Date.now() > deadlineMs || !spec.retriesStartAfter?.test(said)) {
+      if (!this.#wanted || Date.now() > deadlineMs || !spec.retriesStartAfter?.test(this.#logSince(logStart))) {
         throw new StackError(`${spec.name} did not start (${ended}): ${said}`);
       }
       await sleep(READY_POLL_MS);

@@ -2,6 +2,8 @@ alter table data.usage_log enable row level security;
 alter table data.usage_log force row level security;
 
 create policy owner_all on data.usage_log to app_owner using (true) with check (true);
+-- create_usage_partitions moves rows out of the default partition by its own name.
+create policy owner_all on data.usage_log_default to app_owner using (true) with check (true);
 create policy customer_read_own on data.usage_log for select to customer
   using (user_id = (select app.current_user_id()));
 create policy tenant_admin_read_tenant on data.usage_log for select to tenant_admin

@@ -13,13 +13,20 @@ export type TestTarget = {
   position?: number;
   weight?: number;
   /** Prices of one million tokens, as strings; tiers by `min_input_tokens`. Empty: the target has no price. */
-  rates?: Record<string, string | number>[];
+  rates?: Record<string, string | number | object>[];
 };
 
 export type CreatedModel = { model: string; providers: string[] };
 
-/** One price for everything, in the currency of the default tenant. */
-export const TEST_RATE = { input_rate: "1000", output_rate: "2000", currency: "CNY" };
+/** One price for all text tokens, in the currency of the default tenant; other units are priced at nothing. */
+export const TEST_RATE = {
+  input_rate: "1000",
+  output_rate: "2000",
+  currency: "CNY",
+  character_rate: "0",
+  second_rate: "0",
+  image_rates: [{ rate: "0" }],
+};
 
 /** Makes a model with a provider, a provider key, a target and prices for each of `targets`; by default one that works. */
 export async function createModel(
