@@ -20,3 +20,15 @@ export function parseJson(text: string): unknown {
     return undefined;
   }
 }
+
+/** Whether lists and objects are nested in each other more than `levels` deep. Never recurses itself. */
+export function isNestedDeeperThan(levels: number, value: unknown): boolean {
+  let level = [value].filter(isContainer);
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > levels) return true;
+    level = level.flatMap((container) => Object.values(container).filter(isContainer));
+  }
+  return false;
+}
+
+const isContainer = (value: unknown): value is object => typeof value === "object" && value !== null;

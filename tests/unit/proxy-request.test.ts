@@ -24,7 +24,7 @@ describe("parseRequest of JSON", () => {
     await expect(parse("chat/completions", body)).rejects.toMatchObject({ status: 400, code: "invalid_json" });
   });
 
-  it.each([undefined, null, "", 5, ["m"], {}, "a\u0000b", "a\nb", "m".repeat(257)])(
+  it.each([undefined, null, "", 5, ["m"], {}, "a\u0000b", "a\nb", "a\ud800", "m".repeat(257)])(
     "refuses the model %j",
     async (model) => {
       const refusal = { status: 400, code: "model_required", param: "model" };
@@ -85,10 +85,13 @@ describe("parseRequest of JSON", () => {
     await expect(parse("responses", { model: "m", background: true })).rejects.toMatchObject(refusal);
   });
 
-  it("refuses a stream request nested too deeply to be written again", async () => {
-    const deep = `{"model":"m","stream":true,"messages":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
-    const request = await parse("chat/completions", deep);
-    await expect(request.encode("u")).rejects.toMatchObject({ status: 400, code: "invalid_json" });
+  it.each([true, false])("refuses a request nested too deeply to be written again (stream: %s)", async (stream) => {
+    const nested = (levels: number) =>
+      `{"model":"m","stream":${stream},"messages":${"[".repeat(levels)}${"]".repeat(levels)}}`;
+    const refusal = { status: 400, code: "invalid_json" };
+    await expect(parse("chat/completions", nested(100_000))).rejects.toMatchObject(refusal);
+    await expect(parse("chat/completions", nested(500))).rejects.toMatchObject(refusal);
+    await expect(parse("chat/completions", nested(499))).resolves.toMatchObject({ model: "m" });
   });
 });
 
