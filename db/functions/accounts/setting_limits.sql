@@ -20,6 +20,9 @@ as $$
     ('lease_max_requests',           'integer', 1,    10000),
     ('lease_grace_seconds',          'integer', 0,    3600),
     ('lease_grace_requests',         'integer', 0,    100000),
+    ('provider_failure_threshold',   'integer', 1,    1000),
+    ('provider_failure_window_seconds', 'integer', 1, 86400),
+    ('provider_cooldown_seconds',    'integer', 1,    3600),
     ('charge_empty_failures',        'boolean', null, null)
 $$;
 revoke all on function app.setting_limits() from public;

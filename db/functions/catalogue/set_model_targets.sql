@@ -21,7 +21,7 @@ begin
   where (t.weight, t.is_active) is distinct from (excluded.weight, excluded.is_active);
 
   return (
-    select coalesce(json_agg(t order by t.position, t.weight desc, t.provider, t.upstream_model), '[]')
+    select coalesce(json_agg(to_jsonb(t) - 'disabled_until' order by t.position, t.weight desc, t.provider, t.upstream_model), '[]')
     from data.model_target t
     where t.model = set_model_targets.model);
 end

@@ -3,6 +3,7 @@ language plpgsql volatile security definer
 set search_path = ''
 as $$
 declare
+  v_now constant timestamptz := app.now();
   v_key data.provider_key;
 begin
   perform app.require_text(set_provider_key.label, 'invalid_provider_key');
@@ -15,10 +16,12 @@ begin
     perform app.raise_error('provider_not_found');
   end if;
 
-  insert into data.provider_key as k (provider, label, encrypted_secret, weight, created_at)
-  values (set_provider_key.provider, set_provider_key.label, app.encrypt_secret(set_provider_key.secret), set_provider_key.weight, app.now())
+  insert into data.provider_key as k (provider, label, encrypted_secret, weight, created_at, secret_changed_at)
+  values (set_provider_key.provider, set_provider_key.label, app.encrypt_secret(set_provider_key.secret), set_provider_key.weight, v_now, v_now)
   on conflict on constraint provider_key_provider_label_key do update
-  set encrypted_secret = excluded.encrypted_secret, weight = excluded.weight
+  set encrypted_secret = excluded.encrypted_secret, weight = excluded.weight, secret_changed_at = excluded.secret_changed_at,
+    -- The refusal was of the secret before.
+    is_active = k.is_active or k.disabled_reason is not null, disabled_reason = null, disabled_until = null
   returning k.* into v_key;
   return app.provider_key_json(v_key);
 end
@@ -30,4 +33,5 @@ $$Adds one of the platform's own keys at a provider, or replaces the one with th
 
 provider: the provider's name. label: the key's name, unique for the provider. secret: the key, 1 to 500 printable ASCII characters.
 weight: share of calls that use it, beside the provider's other keys, 1 to 1000.
+A key that was taken out of use because the provider refused it is used again with its new secret.
 Returns id, provider, label, weight, is_active, created_at. Errors: provider_not_found, invalid_provider_key, master_key_missing.$$;

@@ -9,7 +9,7 @@ begin
     perform app.raise_error('invalid_provider_key', 'is_active is true or false.');
   end if;
   update data.provider_key k
-  set is_active = set_provider_key_active.is_active
+  set is_active = set_provider_key_active.is_active, disabled_reason = null, disabled_until = null
   where k.id = set_provider_key_active.id
   returning k.* into v_key;
   if not found then

@@ -54,7 +54,7 @@ begin
 
   select
     jsonb_agg(jsonb_build_object('provider', t.provider, 'upstream_model', t.upstream_model, 'markup_percent', v_markup_percent,
-      'rates', t.rates) order by t.target_index),
+      'rates', t.rates, 'target_id', t.target_id, 'provider_key_id', t.provider_key_id) order by t.target_index),
     jsonb_agg(app.portkey_target(t.portkey_provider, t.base_url, t.upstream_model, t.weight, app.decrypt_secret(t.encrypted_secret),
         case when authorize_request.max_output_tokens is null then v_output_tokens end)
       order by t.target_index),

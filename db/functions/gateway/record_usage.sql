@@ -14,6 +14,9 @@ declare
   v_bills jsonb;
   v_new_requests uuid[];
   v_used_up_keys uuid[];
+  v_key_notices jsonb;
+  v_notice record;
+  v_has_failures boolean;
 begin
   perform app.require_valid_usage_events(record_usage.events);
 
@@ -102,13 +105,20 @@ begin
       group by n.key_id
     ) s
     where k.id = s.key_id
-    returning k.id, k.budget <= k.budget_spent as is_budget_used_up
+    returning k.id, k.budget <= k.budget_spent as is_budget_used_up,
+      -- What was just crossed: what was spent in the period before is what is spent now less these charges.
+      case
+        when k.budget_spent >= k.budget and k.budget_spent - s.charge < k.budget then 'key.budget_exhausted'
+        when k.budget_spent >= k.budget * 0.8 and k.budget_spent - s.charge < k.budget * 0.8 then 'key.budget_warning'
+      end as notice
   )
   select
     (select jsonb_object_agg(b.payer_id, b.amount) from bill b),
     (select array_agg(n.request_id) from new_event n),
-    (select array_agg(s.id) from spent s where s.is_budget_used_up)
-  into v_bills, v_new_requests, v_used_up_keys;
+    (select array_agg(s.id) from spent s where s.is_budget_used_up),
+    (select jsonb_object_agg(s.id, s.notice) from spent s where s.notice is not null),
+    (select bool_or(n.error_code is not null or n.target_index > 0) from new_event n)
+  into v_bills, v_new_requests, v_used_up_keys, v_key_notices, v_has_failures;
 
   for v_payer in
     select p.user_id, p.balance, p.low_balance_threshold, p.status, app.status_for_balance(p) as new_status,
@@ -124,6 +134,21 @@ begin
         'balance', v_payer.balance::text, 'threshold', v_payer.low_balance_threshold::text));
     end if;
   end loop;
+  if v_key_notices is not null then
+    for v_notice in
+      select k.id, k.user_id, k.name, k.key_prefix, k.budget, k.budget_spent, k.budget_period, notice.value as event
+      from jsonb_each_text(v_key_notices) as notice
+      join data.virtual_key k on k.id = notice.key::uuid
+      order by k.id
+    loop
+      perform app.queue_notification(v_notice.user_id, v_notice.event, json_build_object('key_id', v_notice.id, 'name', v_notice.name,
+        'key_prefix', v_notice.key_prefix, 'budget', v_notice.budget::text, 'budget_spent', v_notice.budget_spent::text,
+        'budget_period', v_notice.budget_period));
+    end loop;
+  end if;
+  if v_has_failures then
+    perform app.note_provider_failures(record_usage.events, v_new_requests);
+  end if;
 
   return json_build_object(
     'events', (

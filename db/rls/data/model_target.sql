@@ -7,7 +7,7 @@ create policy platform_admin_read_all on data.model_target for select to platfor
 grant select on data.model_target to platform_admin;
 
 create or replace view api.model_target with (security_invoker = true) as
-select t.id, t.model, t.position, t.provider, t.upstream_model, t.weight, t.is_active
+select t.id, t.model, t.position, t.provider, t.upstream_model, t.weight, t.is_active, t.disabled_until
 from data.model_target t;
 
 grant select on api.model_target to platform_admin;
@@ -20,3 +20,4 @@ comment on column api.model_target.provider is 'The provider that serves it.';
 comment on column api.model_target.upstream_model is 'The provider''s name of the model.';
 comment on column api.model_target.weight is 'Share beside the other targets of the same position.';
 comment on column api.model_target.is_active is 'Whether it is used.';
+comment on column api.model_target.disabled_until is 'Until then it is used only when no other can serve, after failures in a row. Null: never.';
