@@ -59,7 +59,8 @@ select is_empty(
 select is_empty(
   $$select a.attrelid::regclass, a.attname, r.role
     from pg_temp.tables() t
-    join pg_attribute a on a.attrelid = t.oid and a.attname in ('hashed_password', 'key_hash', 'previous_key_hash', 'encrypted_secret', 'token_hash'),
+    join pg_attribute a on a.attrelid = t.oid and a.attname in ('hashed_password', 'key_hash', 'previous_key_hash', 'encrypted_secret', 'encrypted_previous_secret',
+      'token_hash'),
       unnest(array['anon', 'customer', 'tenant_admin', 'platform_admin', 'gateway', 'worker', 'proxy_listener']) as r (role)
     where has_column_privilege(r.role, t.oid, a.attnum, 'select')$$,
   'no role reads a hash or a secret');
@@ -76,11 +77,12 @@ select is_empty(
 select set_eq(
   $$select pg_temp.name_of(f) from pg_temp.functions() f where f.prosecdef and f.pronamespace <> 'api'::regnamespace$$,
   array[
-    'app.audit_change', 'app.check_request', 'app.create_login', 'app.create_password_token', 'app.create_usage_partitions',
-    'app.find_password_reset_user', 'app.keep_price_history', 'app.notify_catalogue_change', 'app.notify_key_change',
-    'app.notify_scoped_change', 'app.platform_admins', 'app.require_other_platform_admin', 'app.revoke_sessions', 'app.run_auth_upkeep',
-    'app.run_reconciliation', 'app.run_upkeep',
-    'app.set_login_role', 'app.store_notification', 'app.withdraw_login'
+    'app.audit_change', 'app.check_request', 'app.claim_email', 'app.claim_password_email', 'app.claim_webhook', 'app.create_login',
+    'app.create_password_token', 'app.create_usage_partitions', 'app.find_password_reset_user', 'app.keep_price_history',
+    'app.notify_catalogue_change', 'app.notify_expiring_keys', 'app.notify_key_change', 'app.notify_running_out',
+    'app.notify_scoped_change', 'app.platform_admins', 'app.record_email', 'app.record_webhook_attempt',
+    'app.require_other_platform_admin', 'app.revoke_sessions', 'app.run_auth_upkeep', 'app.run_reconciliation', 'app.run_upkeep',
+    'app.set_login_role', 'app.store_notification', 'app.unlock_lost_jobs', 'app.withdraw_login'
   ],
   'these internal functions run with their owner''s rights, and no others');
 select set_eq(
@@ -98,13 +100,15 @@ select is_empty(
   'a function that is called stable writes nothing');
 select functions_are('api', array[
     'add_provider_rate', 'adjust_balance', 'authorize_request', 'change_password', 'close_user', 'create_member', 'create_tenant',
-    'create_virtual_key', 'delete_markup_rule', 'delete_portkey_config', 'delete_provider_key', 'delete_provider_rate',
-    'delete_virtual_key', 'disable_virtual_key', 'enable_virtual_key', 'explain_charge', 'invite_member', 'issue_password_token', 'list_models',
-    'list_prices', 'login', 'logout', 'mark_notification_read', 'me', 'my_usage', 'notifications', 'reactivate_user', 'reconcile',
-    'record_usage', 'refresh', 'refund', 'register', 'request_password_reset', 'reset_password', 'return_permits', 'rotate_virtual_key', 'set_credit_limit',
-    'set_exchange_rate', 'set_markup_rule', 'set_model', 'set_model_targets', 'set_payer', 'set_portkey_config', 'set_provider',
-    'set_provider_key', 'set_provider_key_active', 'set_setting', 'set_tenant_status', 'set_user_role', 'suspend_user', 'top_up',
-    'update_profile', 'update_tenant', 'update_virtual_key', 'virtual_key_config'
+    'create_virtual_key', 'create_webhook_endpoint', 'delete_markup_rule', 'delete_portkey_config', 'delete_provider_key',
+    'delete_provider_rate', 'delete_virtual_key', 'delete_webhook_endpoint', 'disable_virtual_key', 'enable_virtual_key',
+    'explain_charge', 'invite_member', 'issue_password_token', 'list_models', 'list_prices', 'login', 'logout',
+    'mark_notification_read', 'me', 'my_usage', 'notifications', 'reactivate_user', 'reconcile', 'record_usage', 'refresh', 'refund',
+    'register', 'request_password_reset', 'reset_password', 'return_permits', 'rotate_virtual_key', 'rotate_webhook_secret',
+    'set_credit_limit', 'set_exchange_rate', 'set_language', 'set_markup_rule', 'set_model', 'set_model_targets',
+    'set_notification_preference', 'set_payer', 'set_portkey_config', 'set_provider', 'set_provider_key', 'set_provider_key_active',
+    'set_setting', 'set_tenant_status', 'set_user_role', 'suspend_user', 'test_webhook_endpoint', 'top_up', 'update_profile',
+    'update_tenant', 'update_virtual_key', 'update_webhook_endpoint', 'virtual_key_config'
   ], 'these functions are the API, and no others');
 
 -- the API's surface

@@ -28,7 +28,7 @@ from data.user_profile p, (values ('unread', null), ('read', app.now() - interva
 where p.user_id = tests.user_id('alice');
 
 set local role worker;
-select is(app.run_upkeep(), '{"request_grants": 2, "sessions": 1, "login_attempts": 1, "password_tokens": 2, "notifications": 1}', 'the worker is told how many');
+select is(app.run_upkeep(), '{"request_grants": 2, "sessions": 1, "login_attempts": 1, "password_tokens": 2, "notifications": 1, "webhook_deliveries": 0}', 'the worker is told how many');
 reset role;
 select results_eq('select model from data.request_grant order by 1', $$values ('expired'), ('in flight'), ('settled just now')$$,
   'grants go when they are settled and out of the minute of the rate limits, or long expired');
@@ -37,9 +37,9 @@ select is((select count(*) from auth.refresh_token), 2::bigint, 'their refresh t
 select is((select count(*) from auth.login_attempt), 1::bigint, 'attempts to log in after 30 days');
 select is((select count(*) from auth.password_token), 1::bigint, 'password tokens when they are of no use');
 select results_eq('select event from data.notification order by 1', $$values ('read'), ('unread')$$, 'notifications 90 days after they were read');
-select is(app.run_upkeep(), '{"request_grants": 0, "sessions": 0, "login_attempts": 0, "password_tokens": 0, "notifications": 0}', 'once');
+select is(app.run_upkeep(), '{"request_grants": 0, "sessions": 0, "login_attempts": 0, "password_tokens": 0, "notifications": 0, "webhook_deliveries": 0}', 'once');
 update data.setting set value = '1' where name in ('grant_retention_hours', 'notification_retention_days');
-select is(app.run_upkeep(), '{"request_grants": 1, "sessions": 0, "login_attempts": 0, "password_tokens": 0, "notifications": 1}', 'how long is a setting');
+select is(app.run_upkeep(), '{"request_grants": 1, "sessions": 0, "login_attempts": 0, "password_tokens": 0, "notifications": 1, "webhook_deliveries": 0}', 'how long is a setting');
 
 select tests.set_now('2030-05-15 12:00+00');
 set local role worker;

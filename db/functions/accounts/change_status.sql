@@ -26,7 +26,9 @@ begin
   values (v_profile.user_id, v_profile.tenant_id, v_profile.status, change_status.new_status, change_status.reason,
     app.current_user_id(), app.now());
   perform app.notify_config_change('user', v_profile.user_id);
-  perform app.queue_notification(v_profile.user_id, 'account.' || change_status.new_status,
+  perform app.queue_notification(v_profile.user_id,
+    case when change_status.new_status = 'active' and v_profile.status <> 'pending' then 'account.reactivated'
+      else 'account.' || change_status.new_status end,
     json_build_object('old_status', v_profile.status, 'new_status', change_status.new_status, 'reason', change_status.reason,
       'balance', v_profile.balance::text));
 end

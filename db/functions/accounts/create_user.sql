@@ -21,6 +21,9 @@ begin
   v_user_id := app.create_login(create_user.email, create_user.password, create_user.role);
   insert into data.user_profile (user_id, username, tenant_id, created_at)
   values (v_user_id, create_user.username, v_tenant.id, app.now());
+  if create_user.password is not null then
+    perform app.queue_notification(v_user_id, 'account.welcome', json_build_object('username', create_user.username));
+  end if;
   return v_user_id;
 end
 $$;

@@ -14,5 +14,6 @@ grant execute on function api.request_password_reset(text) to anon, customer, te
 comment on function api.request_password_reset(text) is
 $$Asks for a password reset token by e-mail. The answer is the same, and takes as long, whether or not the address has a login.
 
-The worker looks the address up. While the platform has no mail channel it sends nothing: an admin issues the token instead (issue_password_token).
+The worker looks the address up and mails a token, good once, for reset_password. Where no mail server is configured an admin issues it
+(issue_password_token).
 Errors: invalid_email 400.$$;

@@ -19,6 +19,9 @@ begin
   end if;
   v_value := case
     when v_limits.kind = 'boolean' and jsonb_typeof(set_setting.value) = 'boolean' then set_setting.value
+    when v_limits.kind = 'url' and jsonb_typeof(set_setting.value) = 'string' and set_setting.value #>> '{}' ~ '^(https?://[^[:space:][:cntrl:]"<>#]{1,250})?$'
+      then to_jsonb(rtrim(set_setting.value #>> '{}', '/'))
+    when v_limits.kind = 'language' and set_setting.value in ('"en"', '"zh"') then set_setting.value
     when v_number not between v_limits.minimum and v_limits.maximum then null
     when v_limits.kind = 'integer' and jsonb_typeof(set_setting.value) = 'number' and min_scale(v_number) = 0 then to_jsonb(v_number::bigint)
     when v_limits.kind = 'money' and min_scale(v_number) <= 10 then to_jsonb(trim_scale(v_number)::text)
@@ -26,6 +29,8 @@ begin
   if v_value is null then
     perform app.raise_error('invalid_setting', case v_limits.kind
       when 'boolean' then 'Expected: true or false.'
+      when 'url' then 'Expected: an http or https URL without fragment, or an empty string.'
+      when 'language' then 'Expected: en or zh.'
       when 'integer' then format('Expected: a whole number from %s to %s.', v_limits.minimum, v_limits.maximum)
       else format('Expected: an amount of money as a string from %s to %s.', v_limits.minimum, v_limits.maximum)
     end);
@@ -45,6 +50,6 @@ grant execute on function api.set_setting(text, jsonb) to platform_admin;
 comment on function api.set_setting(text, jsonb) is
 $$Changes a setting of the platform; the view setting lists them. It is in force at once.
 
-value: a whole number, true or false, or for money a string.
+value: a whole number, true or false, or a string for money, a URL or a language.
 Result: {name, value, description, updated_at}.
 Errors: setting_not_found 404; invalid_setting 400, with what is expected.$$;

@@ -16,6 +16,13 @@ as $$
     ('grant_margin_seconds',         'integer', 1,    3600),
     ('grant_retention_hours',        'integer', 1,    8760),
     ('notification_retention_days',  'integer', 1,    3650),
+    ('webhook_retention_days',       'integer', 1,    3650),
+    ('key_expiry_notice_days',       'integer', 1,    365),
+    ('run_out_notice_days',          'integer', 1,    365),
+    ('run_out_spend_days',           'integer', 1,    90),
+    ('allow_private_webhooks',       'boolean', null, null),
+    ('app_url',                      'url',     null, null),
+    ('default_language',             'language', null, null),
     ('lease_seconds',                'integer', 1,    60),
     ('lease_max_requests',           'integer', 1,    10000),
     ('lease_grace_seconds',          'integer', 0,    3600),
@@ -27,4 +34,5 @@ as $$
 $$;
 revoke all on function app.setting_limits() from public;
 comment on function app.setting_limits() is
-$$What each setting of the platform may be set to: a whole number or an amount of money, from minimum to maximum, or true or false.$$;
+$$What each setting of the platform may be set to: a whole number or an amount of money, from minimum to maximum, true or false, a URL or none, or a
+language, en or zh.$$;

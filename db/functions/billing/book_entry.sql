@@ -33,6 +33,10 @@ begin
 
   v_new_status := app.status_for_balance(v_profile);
   perform app.change_status(v_profile.user_id, v_new_status, format('Balance changed by %s.', replace(book_entry.kind, '_', ' ')));
+  if v_entry.kind = 'top_up' then
+    perform app.queue_notification(v_entry.user_id, 'payment.received', json_build_object('amount', v_entry.amount::text,
+      'currency', v_entry.currency, 'reference', v_entry.reference, 'balance', v_entry.balance_after::text));
+  end if;
   return json_build_object('entry_id', v_entry.id, 'user_id', v_entry.user_id, 'kind', v_entry.kind, 'amount', v_entry.amount::text,
     'currency', v_entry.currency, 'reference', v_entry.reference, 'balance', v_entry.balance_after::text, 'status', v_new_status);
 end

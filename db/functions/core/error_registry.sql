@@ -91,7 +91,15 @@ as $$
     ('account_closed',                409, 'The account is closed.'),
     ('invalid_usage_event',           400, 'A usage event is not valid.'),
     ('invalid_request',               400, 'The request is not valid.'),
-    ('notification_not_found',        404, 'The notification does not exist.')
+    ('notification_not_found',        404, 'The notification does not exist.'),
+    ('invalid_notification_preference', 400, 'There is no such event or channel for the user.'),
+    ('invalid_language',              400, 'The language must be en or zh.'),
+    ('invalid_webhook_url',           400, 'The URL of a webhook must be https and lead to the public internet.'),
+    ('invalid_webhook_events',        400, 'The events must be a list of known ones; null for all.'),
+    ('invalid_description',           400, 'A description must have 1 to 200 characters and no control characters.'),
+    ('webhook_endpoint_not_found',    404, 'The webhook endpoint does not exist.'),
+    ('webhook_endpoint_limit',        409, 'The user has as many webhook endpoints as are allowed.'),
+    ('webhook_endpoint_disabled',     409, 'The webhook endpoint is not active.')
 $$;
 revoke all on function app.error_registry() from public;
 grant execute on function app.error_registry() to anon, customer, tenant_admin, platform_admin, gateway, auth_owner, worker;

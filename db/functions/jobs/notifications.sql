@@ -5,7 +5,7 @@ set search_path = ''
 as $$
   select n.id, n.event, n.payload, n.created_at, n.read_at
   from data.notification n
-  where n.user_id = app.current_user_id() and (n.read_at is null or not unread_only)
+  where n.user_id = app.current_user_id() and n.in_app and (n.read_at is null or not unread_only)
   order by n.created_at desc, n.id desc;
 $$;
 revoke all on function api.notifications(boolean) from public;

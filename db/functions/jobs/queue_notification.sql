@@ -1,4 +1,4 @@
-create or replace function app.queue_notification(user_id uuid, event text, payload json) returns void
+create or replace function app.queue_notification(user_id uuid, event text, payload json, deduplication_key text default null) returns void
 language sql volatile
 set search_path = ''
 as $$
@@ -6,11 +6,12 @@ as $$
     'user_id', queue_notification.user_id,
     'event', queue_notification.event,
     'payload', queue_notification.payload,
-    'deduplication_key', uuidv7(),
+    'deduplication_key', coalesce(queue_notification.deduplication_key, uuidv7()::text),
     'created_at', app.now()));
 $$;
-revoke all on function app.queue_notification(uuid, text, json) from public;
-comment on function app.queue_notification(uuid, text, json) is
-$$Queues a notification of a user in this transaction.
+revoke all on function app.queue_notification(uuid, text, json, text) from public;
+comment on function app.queue_notification(uuid, text, json, text) is
+$$Queues a notification of a user in this transaction. The worker stores it and sends it through the channels the user wants.
 
-event: such as account.overdue. payload: its facts; money as strings.$$;
+event: one of app.notification_events(). payload: its facts; money as strings; no secret. deduplication_key: names the cause where it may be
+queued more than once; told once.$$;

@@ -5,6 +5,7 @@ as $$
 declare
   v_request_grants integer;
   v_notifications integer;
+  v_webhook_deliveries integer;
 begin
   -- The sliding minute of the rate limits counts settled grants too. Those that a settlement has locked wait for the next hour.
   delete from data.request_grant g
@@ -21,7 +22,12 @@ begin
   where n.read_at < app.now() - make_interval(days => app.setting('notification_retention_days')::integer);
   get diagnostics v_notifications = row_count;
 
-  return jsonb_build_object('request_grants', v_request_grants, 'notifications', v_notifications) || app.run_auth_upkeep();
+  delete from data.webhook_delivery d
+  where d.created_at < app.now() - make_interval(days => app.setting('webhook_retention_days')::integer);
+  get diagnostics v_webhook_deliveries = row_count;
+
+  return jsonb_build_object('request_grants', v_request_grants, 'notifications', v_notifications,
+    'webhook_deliveries', v_webhook_deliveries) || app.run_auth_upkeep();
 end
 $$;
 revoke all on function app.run_upkeep() from public;
@@ -29,5 +35,5 @@ grant execute on function app.run_upkeep() to worker;
 comment on function app.run_upkeep() is
 $$Deletes what has served its time; the worker runs it every hour.
 
-Grants that are settled, or expired for grant_retention_hours; notifications read notification_retention_days ago; old sessions,
-login attempts and password tokens. Result: how many of each: {request_grants, notifications, sessions, login_attempts, password_tokens}.$$;
+Grants that are settled, or expired for grant_retention_hours; notifications read notification_retention_days ago; webhook
+deliveries of webhook_retention_days ago; old sessions, login attempts and password tokens. Result: how many of each: {request_grants, notifications, webhook_deliveries, sessions, login_attempts, password_tokens}.$$;

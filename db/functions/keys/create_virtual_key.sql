@@ -25,6 +25,8 @@ begin
   values (v_user.user_id, v_user.tenant_id, v_key.name, app.hash_key(v_secret), app.key_prefix(v_secret), v_key.rate_limits,
     v_key.allowed_models, v_key.budget, v_key.budget_period, v_key.budget_period_start, v_key.ip_allowlist, app.now(), v_key.expires_at)
   returning k.* into v_key;
+  perform app.queue_notification(v_key.user_id, 'key.created', json_build_object(
+    'key_id', v_key.id, 'name', v_key.name, 'key_prefix', v_key.key_prefix));
   return app.virtual_key_json(v_key) || jsonb_build_object('virtual_key', v_secret);
 end
 $$;

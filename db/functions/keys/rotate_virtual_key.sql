@@ -17,6 +17,8 @@ begin
     previous_key_expires_at = case when v_overlaps then app.now() + make_interval(secs => rotate_virtual_key.overlap_seconds) end
   where k.id = v_key.id
   returning k.* into v_key;
+  perform app.queue_notification(v_key.user_id, 'key.rotated', json_build_object('key_id', v_key.id, 'name', v_key.name,
+    'key_prefix', v_key.key_prefix, 'previous_key_expires_at', v_key.previous_key_expires_at));
   return json_build_object(
     'id', v_key.id,
     'virtual_key', v_secret,

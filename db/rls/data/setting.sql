@@ -14,6 +14,6 @@ from data.setting s;
 grant select on api.setting to platform_admin;
 comment on view api.setting is 'Settings of the platform, for platform admins. Changed with set_setting.';
 comment on column api.setting.name is 'The setting''s name.';
-comment on column api.setting.value is 'Its value: a whole number, or for money a string.';
+comment on column api.setting.value is 'Its value: a whole number, true or false, or a string.';
 comment on column api.setting.description is 'What it does, and in which unit.';
 comment on column api.setting.updated_at is 'When it was last changed.';

@@ -8,12 +8,12 @@ create policy tenant_admin_select on data.user_profile for select to tenant_admi
 create policy platform_admin_select on data.user_profile for select to platform_admin using (true);
 
 grant select (user_id, tenant_id, status) on data.user_profile to auth_owner;
-grant select (user_id, username, tenant_id, status, balance, payer_id, credit_limit, low_balance_threshold, created_at)
+grant select (user_id, username, tenant_id, status, balance, payer_id, credit_limit, low_balance_threshold, created_at, language)
   on data.user_profile to customer, tenant_admin, platform_admin;
 
 create or replace view api.user_profile with (security_invoker = true) as
 select p.user_id, l.email::text as email, p.username, l.role, p.tenant_id, p.status, p.balance::text as balance, p.payer_id,
-  p.credit_limit::text as credit_limit, p.low_balance_threshold::text as low_balance_threshold, p.created_at
+  p.credit_limit::text as credit_limit, p.low_balance_threshold::text as low_balance_threshold, p.created_at, p.language
 from data.user_profile p
 join auth.login l on l.id = p.user_id;
 grant select on api.user_profile to customer, tenant_admin, platform_admin;
@@ -29,3 +29,4 @@ comment on column api.user_profile.payer_id is 'When set: the user of the same t
 comment on column api.user_profile.credit_limit is 'How far below zero the balance may go before calls are refused, in the tenant''s currency.';
 comment on column api.user_profile.low_balance_threshold is 'A notice is sent when the balance falls to this. Null: none.';
 comment on column api.user_profile.created_at is 'When the user registered.';
+comment on column api.user_profile.language is 'Language of the mails to the user, en or zh. Null: the platform''s default. Chosen with set_language.';
