@@ -1,6 +1,7 @@
 create or replace function app.price_call(rates jsonb, markup_percent numeric, usage jsonb)
 returns table (rate_id uuid, cost numeric, cost_currency text, exchange_rate numeric, charge numeric, is_substituted boolean)
-language sql immutable
+-- With the planner's default of 1000 rows, record_usage would read whole tables.
+language sql immutable rows 1
 set search_path = ''
 as $$
   select min(l.rate_id::text)::uuid, round(sum(l.cost), 10), min(l.currency), min(l.exchange_rate),

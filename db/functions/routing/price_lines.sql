@@ -1,81 +1,110 @@
 create or replace function app.price_lines(rates jsonb, usage jsonb)
 returns table (rate_id uuid, min_input_tokens bigint, currency text, exchange_rate numeric, unit text, quantity numeric, rate numeric,
   per integer, cost numeric, is_substituted boolean)
-language sql immutable
+language plpgsql immutable rows 3
 set search_path = ''
 as $$
-  with used as (
-    select coalesce(u.input_tokens, 0) as input_tokens, coalesce(u.cached_input_tokens, 0) as cached_input_tokens,
-      coalesce(u.cache_write_tokens, 0) as cache_write_tokens, coalesce(u.cache_write_1h_tokens, 0) as cache_write_1h_tokens,
-      coalesce(u.audio_input_tokens, 0) as audio_input_tokens, coalesce(u.image_input_tokens, 0) as image_input_tokens,
-      coalesce(u.output_tokens, 0) as output_tokens, coalesce(u.audio_output_tokens, 0) as audio_output_tokens,
-      coalesce(u.image_output_tokens, 0) as image_output_tokens, coalesce(u.images, 0) as images, u.image_size, u.image_quality,
-      coalesce(u.characters, 0) as characters, coalesce(u.seconds, 0) as seconds
-    from jsonb_to_record(usage) as u (input_tokens numeric, cached_input_tokens numeric, cache_write_tokens numeric,
-      cache_write_1h_tokens numeric, audio_input_tokens numeric, image_input_tokens numeric, output_tokens numeric,
-      audio_output_tokens numeric, image_output_tokens numeric, images numeric, image_size text, image_quality text,
-      characters numeric, seconds numeric)
-  ), tier as (
-    select t.*
-    from used, jsonb_to_recordset(rates) as t (rate_id uuid, min_input_tokens bigint, input_rate numeric, cached_input_rate numeric,
-      cache_write_rate numeric, cache_write_1h_rate numeric, audio_input_rate numeric, image_input_rate numeric, output_rate numeric,
-      audio_output_rate numeric, image_output_rate numeric, request_rate numeric, character_rate numeric, second_rate numeric,
-      image_rates jsonb, currency text, exchange_rate numeric)
-    where t.min_input_tokens <= used.input_tokens
-    order by t.min_input_tokens desc
-    limit 1
-  ), dearer as (
+declare
+  v_input_tokens constant numeric := coalesce((usage ->> 'input_tokens')::numeric, 0);
+  v_cached_input_tokens constant numeric := coalesce((usage ->> 'cached_input_tokens')::numeric, 0);
+  v_cache_write_tokens constant numeric := coalesce((usage ->> 'cache_write_tokens')::numeric, 0);
+  v_cache_write_1h_tokens constant numeric := coalesce((usage ->> 'cache_write_1h_tokens')::numeric, 0);
+  v_audio_input_tokens constant numeric := coalesce((usage ->> 'audio_input_tokens')::numeric, 0);
+  v_image_input_tokens constant numeric := coalesce((usage ->> 'image_input_tokens')::numeric, 0);
+  v_output_tokens constant numeric := coalesce((usage ->> 'output_tokens')::numeric, 0);
+  v_audio_output_tokens constant numeric := coalesce((usage ->> 'audio_output_tokens')::numeric, 0);
+  v_image_output_tokens constant numeric := coalesce((usage ->> 'image_output_tokens')::numeric, 0);
+  v_images constant numeric := coalesce((usage ->> 'images')::numeric, 0);
+  v_characters constant numeric := coalesce((usage ->> 'characters')::numeric, 0);
+  v_seconds constant numeric := coalesce((usage ->> 'seconds')::numeric, 0);
+  v_tier jsonb;
+  v_input_rate numeric;
+  v_cache_write_rate numeric;
+  v_output_rate numeric;
+  v_request_rate numeric;
+  v_image_rate numeric;
+  v_is_other_image boolean;
+  v_dearer_than_input numeric;
+  v_dearer_than_cache_write numeric;
+  v_dearer_than_output numeric;
+begin
+  for v_position in 0 .. coalesce(jsonb_array_length(rates), 0) - 1 loop
+    if (rates -> v_position ->> 'min_input_tokens')::numeric <= v_input_tokens
+      and (v_tier is null or (rates -> v_position ->> 'min_input_tokens')::numeric > (v_tier ->> 'min_input_tokens')::numeric)
+    then
+      v_tier := rates -> v_position;
+    end if;
+  end loop;
+  if v_tier is null then
+    return;
+  end if;
+  v_input_rate := (v_tier ->> 'input_rate')::numeric;
+  v_cache_write_rate := coalesce((v_tier ->> 'cache_write_rate')::numeric, v_input_rate);
+  v_output_rate := (v_tier ->> 'output_rate')::numeric;
+  v_request_rate := (v_tier ->> 'request_rate')::numeric;
+
+  if v_cache_write_1h_tokens > 0 or v_audio_input_tokens > 0 or v_image_input_tokens > 0 or v_audio_output_tokens > 0
+    or v_image_output_tokens > 0 or v_characters > 0 or v_seconds > 0
+  then
     -- For a unit without a price of its own: the cheapest of the tier's token prices that is dearer than plain input or output.
     select
-      coalesce((select min(r) from unnest(token_rates) as r where r > tier.input_rate), tier.input_rate) as than_input,
-      coalesce((select min(r) from unnest(token_rates) as r where r > coalesce(tier.cache_write_rate, tier.input_rate)),
-        tier.cache_write_rate, tier.input_rate) as than_cache_write,
-      coalesce((select min(r) from unnest(token_rates) as r where r > tier.output_rate), tier.output_rate) as than_output
-    from tier
-    cross join lateral (select array[tier.input_rate, tier.cache_write_rate, tier.cache_write_1h_rate, tier.audio_input_rate,
-      tier.image_input_rate, tier.output_rate, tier.audio_output_rate, tier.image_output_rate] as token_rates) t
-  ), image as (
-    select i.rate, i.is_other
-    from tier, used, lateral (
+      coalesce(min(r.rate::numeric) filter (where r.rate::numeric > v_input_rate), v_input_rate),
+      coalesce(min(r.rate::numeric) filter (where r.rate::numeric > v_cache_write_rate), v_cache_write_rate),
+      coalesce(min(r.rate::numeric) filter (where r.rate::numeric > v_output_rate), v_output_rate)
+    into v_dearer_than_input, v_dearer_than_cache_write, v_dearer_than_output
+    from unnest(array[v_tier ->> 'input_rate', v_tier ->> 'cache_write_rate', v_tier ->> 'cache_write_1h_rate',
+      v_tier ->> 'audio_input_rate', v_tier ->> 'image_input_rate', v_tier ->> 'output_rate', v_tier ->> 'audio_output_rate',
+      v_tier ->> 'image_output_rate']) as r (rate);
+  end if;
+  if v_images > 0 then
+    select i.rate, i.is_other into v_image_rate, v_is_other_image
+    from (
       select (e ->> 'rate')::numeric as rate,
-        not coalesce(e ->> 'size' = used.image_size, not e ? 'size')
-          or not coalesce(e ->> 'quality' = used.image_quality, not e ? 'quality') as is_other,
+        not coalesce(e ->> 'size' = usage ->> 'image_size', not e ? 'size')
+          or not coalesce(e ->> 'quality' = usage ->> 'image_quality', not e ? 'quality') as is_other,
         (e ? 'size')::integer + (e ? 'quality')::integer as specificity
-      from jsonb_array_elements(tier.image_rates) as e
+      from jsonb_array_elements(v_tier -> 'image_rates') as e
     ) i
     -- The most specific price that fits; when none does, the dearest.
     order by i.is_other, case when not i.is_other then i.specificity end desc, i.rate desc
-    limit 1
-  )
-  select tier.rate_id, tier.min_input_tokens, tier.currency, tier.exchange_rate, line.unit, line.quantity, line.rate, line.per,
+    limit 1;
+  end if;
+
+  return query
+  select (v_tier ->> 'rate_id')::uuid, (v_tier ->> 'min_input_tokens')::bigint, v_tier ->> 'currency',
+    (v_tier ->> 'exchange_rate')::numeric, line.unit, line.quantity, line.rate, line.per,
     -- Multiplied, not divided: a quotient of numerics may be rounded before its time, a product never is.
     line.quantity * line.rate * case line.per when 1000000 then 0.000001 else 1 end,
     line.is_substituted
-  from used
-  cross join tier
-  cross join dearer
-  left join image on true
-  cross join lateral (values
-    ('input_tokens', used.input_tokens - used.cached_input_tokens - used.cache_write_tokens - used.audio_input_tokens
-      - used.image_input_tokens, tier.input_rate, 1000000, false),
-    ('cached_input_tokens', used.cached_input_tokens, coalesce(tier.cached_input_rate, tier.input_rate), 1000000, false),
-    ('cache_write_tokens', used.cache_write_tokens - used.cache_write_1h_tokens, coalesce(tier.cache_write_rate, tier.input_rate), 1000000, false),
-    ('cache_write_1h_tokens', used.cache_write_1h_tokens, coalesce(tier.cache_write_1h_rate, dearer.than_cache_write), 1000000,
-      tier.cache_write_1h_rate is null),
-    ('audio_input_tokens', used.audio_input_tokens, coalesce(tier.audio_input_rate, dearer.than_input), 1000000, tier.audio_input_rate is null),
-    ('image_input_tokens', used.image_input_tokens, coalesce(tier.image_input_rate, dearer.than_input), 1000000, tier.image_input_rate is null),
-    ('output_tokens', used.output_tokens - used.audio_output_tokens - used.image_output_tokens, tier.output_rate, 1000000, false),
-    ('audio_output_tokens', used.audio_output_tokens, coalesce(tier.audio_output_rate, dearer.than_output), 1000000, tier.audio_output_rate is null),
-    ('image_output_tokens', used.image_output_tokens, coalesce(tier.image_output_rate, dearer.than_output), 1000000, tier.image_output_rate is null),
+  from (values
+    ('input_tokens', v_input_tokens - v_cached_input_tokens - v_cache_write_tokens - v_audio_input_tokens - v_image_input_tokens,
+      v_input_rate, 1000000, false),
+    ('cached_input_tokens', v_cached_input_tokens, coalesce((v_tier ->> 'cached_input_rate')::numeric, v_input_rate), 1000000, false),
+    ('cache_write_tokens', v_cache_write_tokens - v_cache_write_1h_tokens, v_cache_write_rate, 1000000, false),
+    ('cache_write_1h_tokens', v_cache_write_1h_tokens, coalesce((v_tier ->> 'cache_write_1h_rate')::numeric, v_dearer_than_cache_write),
+      1000000, v_tier ->> 'cache_write_1h_rate' is null),
+    ('audio_input_tokens', v_audio_input_tokens, coalesce((v_tier ->> 'audio_input_rate')::numeric, v_dearer_than_input), 1000000,
+      v_tier ->> 'audio_input_rate' is null),
+    ('image_input_tokens', v_image_input_tokens, coalesce((v_tier ->> 'image_input_rate')::numeric, v_dearer_than_input), 1000000,
+      v_tier ->> 'image_input_rate' is null),
+    ('output_tokens', v_output_tokens - v_audio_output_tokens - v_image_output_tokens, v_output_rate, 1000000, false),
+    ('audio_output_tokens', v_audio_output_tokens, coalesce((v_tier ->> 'audio_output_rate')::numeric, v_dearer_than_output), 1000000,
+      v_tier ->> 'audio_output_rate' is null),
+    ('image_output_tokens', v_image_output_tokens, coalesce((v_tier ->> 'image_output_rate')::numeric, v_dearer_than_output), 1000000,
+      v_tier ->> 'image_output_rate' is null),
     -- Images that were reported in tokens are paid for by these.
-    ('images', used.images, case when used.image_output_tokens > 0 then 0 else coalesce(image.rate, 0) end, 1,
-      used.image_output_tokens = 0 and (image.is_other or image.rate is null and tier.request_rate = 0)),
-    ('characters', used.characters, coalesce(tier.character_rate, dearer.than_input), 1000000, tier.character_rate is null),
+    ('images', v_images, case when v_image_output_tokens > 0 then 0 else coalesce(v_image_rate, 0) end, 1,
+      v_image_output_tokens = 0 and (v_is_other_image or v_image_rate is null and v_request_rate = 0)),
+    ('characters', v_characters, coalesce((v_tier ->> 'character_rate')::numeric, v_dearer_than_input), 1000000,
+      v_tier ->> 'character_rate' is null),
     -- A second of audio is about ten tokens.
-    ('seconds', used.seconds, coalesce(tier.second_rate, 0.00001 * coalesce(tier.audio_input_rate, dearer.than_input)), 1, tier.second_rate is null),
-    ('requests', 1, tier.request_rate, 1, false)
+    ('seconds', v_seconds,
+      coalesce((v_tier ->> 'second_rate')::numeric, 0.00001 * coalesce((v_tier ->> 'audio_input_rate')::numeric, v_dearer_than_input)), 1,
+      v_tier ->> 'second_rate' is null),
+    ('requests', 1, v_request_rate, 1, false)
   ) as line (unit, quantity, rate, per, is_substituted)
   where line.quantity > 0;
+end
 $$;
 revoke all on function app.price_lines(jsonb, jsonb) from public;
 comment on function app.price_lines(jsonb, jsonb) is
