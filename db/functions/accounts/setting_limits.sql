@@ -30,6 +30,13 @@ as $$
     ('provider_failure_threshold',   'integer', 1,    1000),
     ('provider_failure_window_seconds', 'integer', 1, 86400),
     ('provider_cooldown_seconds',    'integer', 1,    3600),
+    ('top_up_minimum',               'money',   0,    1000000),
+    ('top_up_maximum',               'money',   0,    100000000),
+    ('payment_order_minutes',        'integer', 1,    10080),
+    ('payment_order_limit',          'integer', 1,    1000),
+    ('payment_signature_seconds',    'integer', 10,   3600),
+    ('redemption_failure_limit',     'integer', 1,    1000),
+    ('redemption_failure_window_minutes', 'integer', 1, 1440),
     ('charge_empty_failures',        'boolean', null, null)
 $$;
 revoke all on function app.setting_limits() from public;

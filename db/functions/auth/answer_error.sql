@@ -14,6 +14,7 @@ begin
 end
 $$;
 revoke all on function app.answer_error(text, json) from public;
+grant execute on function app.answer_error(text, json) to app_owner;
 comment on function app.answer_error(text, json) is
 $$An error of the registry as an answer, for functions whose writes must survive it: app.raise_error would roll them back.
 

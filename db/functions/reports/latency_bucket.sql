@@ -1,0 +1,9 @@
+create or replace function app.latency_bucket(milliseconds integer) returns integer
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  select case when milliseconds <= 1 then 0 else ceil(8 * log(2, milliseconds::numeric))::integer end;
+$$;
+revoke all on function app.latency_bucket(integer) from public;
+comment on function app.latency_bucket(integer) is
+$$The bucket of data.latency_hourly that a duration falls in: eight to every doubling, so that a percentile is at most 9 % too high.$$;

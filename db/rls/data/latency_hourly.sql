@@ -1,0 +1,5 @@
+-- Read through the functions of reports/ alone, which decide who sees what.
+alter table data.latency_hourly enable row level security;
+alter table data.latency_hourly force row level security;
+
+create policy owner_all on data.latency_hourly to app_owner using (true) with check (true);

@@ -1,0 +1,5 @@
+-- Read through the functions of reports/ alone, which decide who sees what.
+alter table data.usage_daily enable row level security;
+alter table data.usage_daily force row level security;
+
+create policy owner_all on data.usage_daily to app_owner using (true) with check (true);
