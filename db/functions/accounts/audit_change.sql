@@ -38,6 +38,8 @@ begin
     when 'data.tenant'::regclass then v_row ->> 'id'
     when 'data.user_profile'::regclass then v_row ->> 'tenant_id'
     when 'data.virtual_key'::regclass then v_row ->> 'tenant_id'
+    when 'data.member_limit'::regclass then v_row ->> 'tenant_id'
+    when 'data.ledger_entry'::regclass then v_row ->> 'tenant_id'
     when 'auth.login'::regclass then (select p.tenant_id::text from data.user_profile p where p.user_id = (v_row ->> 'id')::uuid)
     when 'auth.password_token'::regclass then (select p.tenant_id::text from data.user_profile p where p.user_id = (v_row ->> 'login_id')::uuid)
   end::uuid;
@@ -84,3 +86,9 @@ create or replace trigger _900_audit after insert or delete or update on data.po
   for each row execute function app.audit_change('id');
 create or replace trigger _900_audit after insert or delete or update on data.setting
   for each row execute function app.audit_change('name');
+create or replace trigger _900_audit
+  after insert or delete or update of tenant_id, rate_limits, budget, budget_period on data.member_limit
+  for each row execute function app.audit_change('user_id');
+-- What admins book by hand; calls and payments are not their doing.
+create or replace trigger _900_audit after insert on data.ledger_entry
+  for each row when (new.kind <> 'usage') execute function app.audit_change('id');

@@ -16,6 +16,7 @@ as $$
       where mt.model = m.name and mt.provider = r.provider and mt.upstream_model = r.upstream_model and mt.is_active
     ) mt
     where m.is_active and (key.allowed_models is null or m.name = any (key.allowed_models))
+      and (t.allowed_models is null or m.name = any (t.allowed_models))
     group by m.name, e.name, e.ordinality
   ), config as (
     -- Endpoints that the same targets serve share a config.

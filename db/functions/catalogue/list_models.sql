@@ -18,6 +18,7 @@ begin
     join data.tenant t on t.id = v_key.tenant_id
     where m.is_active
       and (v_key.allowed_models is null or m.name = any (v_key.allowed_models))
+      and (t.allowed_models is null or m.name = any (t.allowed_models))
       and exists (select from unnest(m.endpoints) as e (name), app.route_targets(m.name, e.name, t.currency, app.now())));
 end
 $$;

@@ -37,6 +37,7 @@ as $$
     cross join app.markup_percent(t.id, app.current_user_id(), m.name) as markup (percent)
   ) as priced (tiers)
   where m.is_active
+    and (t.allowed_models is null or m.name = any (t.allowed_models))
     and cardinality(served.endpoints) > 0
     and exists (select from data.provider_key k where k.provider = p.name and k.is_active)
     and priced.tiers is not null

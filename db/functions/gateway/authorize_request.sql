@@ -22,6 +22,7 @@ declare
   v_usage jsonb;
   v_is_strict boolean;
   v_limits record;
+  v_member record;
   v_budget_left numeric;
   v_available numeric;
   v_requests integer;
@@ -41,6 +42,8 @@ begin
     perform app.raise_error('model_not_found');
   elsif v_key.allowed_models is not null and v_model.name <> all (v_key.allowed_models) then
     perform app.raise_error('model_not_allowed');
+  elsif v_tenant.allowed_models is not null and v_model.name <> all (v_tenant.allowed_models) then
+    perform app.raise_error('model_not_allowed', 'The tenant does not allow the model.');
   elsif authorize_request.endpoint is null or authorize_request.endpoint <> all (v_model.endpoints) then
     perform app.raise_error('endpoint_not_supported', 'The model''s endpoints: ' || array_to_string(v_model.endpoints, ', '));
   end if;
@@ -76,8 +79,10 @@ begin
   end if;
   v_now := app.now();
   v_is_strict := v_tenant.credit_policy = 'strict';
-  v_budget_left := app.check_key_budget(v_key, v_amount, v_is_strict, v_now);
-  v_limits := app.check_rate_limits(v_key, v_tokens, v_now);
+  v_budget_left := app.check_budget(array[v_key.id], v_key.budget,
+    app.spent_at(v_key.budget_spent, v_key.budget_period, v_key.budget_period_start, v_now), v_amount, v_is_strict, v_now);
+  v_limits := app.check_rate_limits(array[v_key.id], v_key.rate_limits, v_tokens, v_now);
+  v_member := app.check_member_limits(v_user.user_id, v_tenant, v_amount, v_tokens, v_is_strict, v_now);
   v_available := app.check_balance(v_payer, v_amount, v_is_strict, v_now);
 
   -- A lease takes no more than a quarter of what is left of anything, so that near the end of it calls are authorised one by one.
@@ -86,15 +91,15 @@ begin
   v_usable_until := v_now;
   if authorize_request.requests > 1 and v_key.ip_allowlist is null then
     v_requests := greatest(1, floor(least(authorize_request.requests, app.setting('lease_max_requests')::integer,
-      0.25 * least(v_available, v_budget_left) / nullif(v_amount, 0), 0.25 * v_limits.requests_left,
-      0.25 * v_limits.tokens_left / nullif(v_tokens, 0))));
+      0.25 * least(v_available, v_budget_left, v_member.budget_left) / nullif(v_amount, 0), 0.25 * least(v_limits.requests_left, v_member.requests_left),
+      0.25 * least(v_limits.tokens_left, v_member.tokens_left) / nullif(v_tokens, 0))));
     if v_requests > 1 then
       v_usable_until := v_now + make_interval(secs => app.setting('lease_seconds')::integer);
-      if not v_is_strict and v_limits.requests_left is null and v_limits.tokens_left is null
+      if not v_is_strict and num_nonnulls(v_limits.requests_left, v_limits.tokens_left, v_member.requests_left, v_member.tokens_left) = 0
         and app.setting('lease_grace_seconds')::integer > 0
       then
         v_grace_requests := greatest(0, floor(least(app.setting('lease_grace_requests')::integer,
-          0.25 * least(v_available, v_budget_left) / nullif(v_amount, 0) - v_requests)));
+          0.25 * least(v_available, v_budget_left, v_member.budget_left) / nullif(v_amount, 0) - v_requests)));
       end if;
     end if;
   end if;
@@ -131,7 +136,7 @@ begin
       select json_agg(json_build_object('index', t.ordinality - 1, 'provider', t.value -> 'provider',
         'upstream_model', t.value -> 'upstream_model') order by t.ordinality)
       from jsonb_array_elements(v_targets) with ordinality as t),
-    'headers', v_limits.headers);
+    'headers', v_member.headers || v_limits.headers);
 end
 $$;
 revoke all on function api.authorize_request(text, text, text, bigint, bigint, integer, text, jsonb, jsonb) from public;
@@ -147,5 +152,6 @@ image_quality, characters, seconds}. returned_permits: calls of earlier leases o
 Returns the grant, the Portkey config (it holds provider keys: for the gateway only), its targets in order and headers for the caller.
 grace_requests more calls may begin for grace_ms beyond lease_ms, while the database cannot be reached; they are held as well.
 Errors, in the order of the checks: invalid_api_key, key_disabled, key_expired, ip_not_allowed; account_suspended, account_pending,
-account_overdue; model_not_found, model_not_allowed, endpoint_not_supported; no_channel; invalid_request (units); key_budget_exceeded; rate_limit_exceeded;
+account_overdue; model_not_found, model_not_allowed, endpoint_not_supported; no_channel; invalid_request (units); key_budget_exceeded; rate_limit_exceeded; both
+for the member that the key's user is of a tenant;
 insufficient_balance; in_flight_budget_exhausted.$$;

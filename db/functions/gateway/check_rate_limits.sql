@@ -1,11 +1,11 @@
-create or replace function app.check_rate_limits(key data.virtual_key, tokens bigint, moment timestamptz,
+create or replace function app.check_rate_limits(key_ids uuid[], rate_limits jsonb, tokens bigint, moment timestamptz,
   out headers jsonb, out requests_left bigint, out tokens_left bigint)
 language plpgsql volatile
 set search_path = ''
 as $$
 declare
-  v_rpm bigint := (key.rate_limits ->> 'rpm')::bigint;
-  v_tpm bigint := (key.rate_limits ->> 'tpm')::bigint;
+  v_rpm bigint := (rate_limits ->> 'rpm')::bigint;
+  v_tpm bigint := (rate_limits ->> 'tpm')::bigint;
   v_used_requests bigint;
   v_used_tokens bigint;
   v_wait interval;
@@ -16,7 +16,7 @@ begin
   end if;
   select coalesce(sum(g.requests), 0), coalesce(sum(g.tokens), 0) into v_used_requests, v_used_tokens
   from data.request_grant g
-  where g.key_id = key.id and g.usable_until > moment - interval '1 minute';
+  where g.key_id = any (key_ids) and g.usable_until > moment - interval '1 minute';
 
   if v_used_requests + 1 > v_rpm or v_used_tokens > 0 and v_used_tokens + tokens > v_tpm then
     -- Until enough of the window has passed for both limits.
@@ -24,7 +24,7 @@ begin
     from (
       select g.usable_until, sum(g.requests) over passed as requests, sum(g.tokens) over passed as tokens
       from data.request_grant g
-      where g.key_id = key.id and g.usable_until > moment - interval '1 minute'
+      where g.key_id = any (key_ids) and g.usable_until > moment - interval '1 minute'
       window passed as (order by g.usable_until, g.id)
     ) freed
     where (v_rpm is null or v_used_requests - freed.requests + 1 <= v_rpm)
@@ -52,11 +52,11 @@ begin
   end if;
 end
 $$;
-revoke all on function app.check_rate_limits(data.virtual_key, bigint, timestamptz) from public;
-comment on function app.check_rate_limits(data.virtual_key, bigint, timestamptz) is
-$$Refuses a call beyond the key's limits over the last minute, counted from its grants. The key's row must be locked.
+revoke all on function app.check_rate_limits(uuid[], jsonb, bigint, timestamptz) from public;
+comment on function app.check_rate_limits(uuid[], jsonb, bigint, timestamptz) is
+$$Refuses a call beyond a limit over the last minute, counted from the keys' grants: of a key, or of all keys of a member of a tenant.
 
-tokens: estimate of the call's tokens, corrected to the real ones when its usage is recorded. A call that alone exceeds
+key_ids: the keys that share the limits; what holds the limits must be locked. rate_limits: {"rpm", "tpm"}. tokens: estimate of the call's tokens, corrected to the real ones when its usage is recorded. A call that alone exceeds
 the token limit is admitted when the window is empty: refused, it could never be made.
 The calls of a lease count from when the last of them may begin. Returns the x-ratelimit headers and what is left beside this call;
 null: no limit. Errors: rate_limit_exceeded, with Retry-After in seconds.$$;

@@ -14,6 +14,7 @@ declare
   v_bills jsonb;
   v_new_requests uuid[];
   v_used_up_keys uuid[];
+  v_used_up_members uuid[];
   v_key_notices jsonb;
   v_notice record;
   v_has_failures boolean;
@@ -27,6 +28,9 @@ begin
   -- Lock order: accounts by id, then keys by id, then grants: see docs/lock-order.md.
   perform from data.user_profile p where p.user_id = any (v_payers) order by p.user_id for no key update;
   perform from data.virtual_key k where k.id = any (v_keys) order by k.id for no key update;
+  perform from data.member_limit m
+  where m.user_id = any (array(select k.user_id from data.virtual_key k where k.id = any (v_keys)))
+  order by m.user_id for no key update;
   v_now := app.now();
 
   with event as materialized (
@@ -111,14 +115,29 @@ begin
         when k.budget_spent >= k.budget and k.budget_spent - s.charge < k.budget then 'key.budget_exhausted'
         when k.budget_spent >= k.budget * 0.8 and k.budget_spent - s.charge < k.budget * 0.8 then 'key.budget_warning'
       end as notice
+  ), spent_by_member as (
+    update data.member_limit m
+    set budget_period_start = app.budget_period_start(s.budget_period, v_now),
+      budget_spent = s.charge + app.spent_at(m.budget_spent, s.budget_period, m.budget_period_start, v_now)
+    from (
+      select l.user_id, coalesce(l.budget, t.member_budget) as budget,
+        case when l.budget is not null then l.budget_period else t.member_budget_period end as budget_period,
+        n.charge
+      from (select e.user_id, sum(e.charge) as charge from new_event e group by e.user_id) n
+      join data.member_limit l on l.user_id = n.user_id
+      join data.tenant t on t.id = l.tenant_id
+    ) s
+    where m.user_id = s.user_id
+    returning m.user_id, s.budget <= m.budget_spent as is_budget_used_up
   )
   select
     (select jsonb_object_agg(b.payer_id, b.amount) from bill b),
     (select array_agg(n.request_id) from new_event n),
     (select array_agg(s.id) from spent s where s.is_budget_used_up),
+    (select array_agg(s.user_id) from spent_by_member s where s.is_budget_used_up),
     (select jsonb_object_agg(s.id, s.notice) from spent s where s.notice is not null),
     (select bool_or(n.error_code is not null or n.target_index > 0) from new_event n)
-  into v_bills, v_new_requests, v_used_up_keys, v_key_notices, v_has_failures;
+  into v_bills, v_new_requests, v_used_up_keys, v_used_up_members, v_key_notices, v_has_failures;
 
   for v_payer in
     select p.user_id, p.balance, p.low_balance_threshold, p.status, app.status_for_balance(p) as new_status,
@@ -168,7 +187,7 @@ begin
       select coalesce(json_agg(k.id), '[]')
       from data.virtual_key k
       where k.id = any (v_keys)
-        and (k.id = any (v_used_up_keys) or (
+        and (k.id = any (v_used_up_keys) or k.user_id = any (v_used_up_members) or (
           select p.status <> 'active'
           from data.user_profile u
           join data.user_profile p on p.user_id = coalesce(u.payer_id, u.user_id)
