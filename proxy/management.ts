@@ -5,7 +5,7 @@ import { createProxyMiddleware, debugProxyErrorsPlugin, proxyEventsPlugin } from
 import { limitBody, readBody } from "./body.ts";
 import { contextOf } from "./context.ts";
 import { ApiError, databaseUnavailable } from "./errors.ts";
-import { isObject, parseJson } from "./json.ts";
+import { isObject, objectOf, parseJson } from "./json.ts";
 import type { Postgrest, RpcResponse } from "./postgrest.ts";
 
 const BODY_LIMIT_BYTES = 1_048_576;
@@ -58,7 +58,16 @@ export function managementRoutes(postgrest: Postgrest): Router {
     const raw = await readBody(req, BODY_LIMIT_BYTES);
     const args = raw.length === 0 ? {} : parseJson(raw.toString("utf8"));
     if (!isObject(args)) throw new ApiError(400, "invalid_json", "The request body must be a JSON object.");
-    answer(res, await call(postgrest, req, res, "create_virtual_key", { ...args, user_id: req.params.userId }));
+    // Without a name PostgREST would not find the function, and with a field too many neither.
+    const response = await call(postgrest, req, res, "create_virtual_key", {
+      name: null,
+      ...args,
+      user_id: req.params.userId,
+    });
+    if (objectOf(response.body).code === "PGRST202") {
+      throw new ApiError(400, "unknown_field", "The body has a field that a virtual key does not have.");
+    }
+    answer(res, response);
   });
 
   return router;
