@@ -1,12 +1,42 @@
 import { z } from "zod";
 
-const schema = z.object({
-  DATABASE_URL: z.url({
-    protocol: /^postgres(ql)?$/,
-    error: "expected the URL of the database, postgres://worker:password@host:port/name",
-  }),
-  LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
-});
+const schema = z
+  .object({
+    DATABASE_URL: z.url({
+      protocol: /^postgres(ql)?$/,
+      error: "expected the URL of the database, postgres://worker:password@host:port/name",
+    }),
+    MASTER_KEY: z.string().optional(),
+    SMTP_URL: z
+      .url({
+        protocol: /^smtps?$/,
+        error: "expected the URL of a mail server, smtp://user:password@host:port or smtps://…",
+      })
+      .optional(),
+    MAIL_FROM: z
+      .string()
+      .regex(
+        /^([^<>\r\n]*<)?[^\s<>@,;]+@[^\s<>@,;]+>?$/,
+        "expected the sender of mails, name@example.com or Name <name@example.com>",
+      )
+      .optional(),
+    STRIPE_SECRET_KEY: z.string().min(8, "expected a secret key of Stripe, sk_… or rk_…").optional(),
+    STRIPE_API_URL: z
+      .url({ protocol: /^https?$/, error: "expected the URL of Stripe's API" })
+      .default("https://api.stripe.com"),
+    PAYMENT_RETURN_URL: z
+      .url({ protocol: /^https?$/, error: "expected the URL that customers come back to after paying" })
+      .optional(),
+    LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
+  })
+  .refine((config) => config.SMTP_URL === undefined || config.MAIL_FROM !== undefined, {
+    path: ["MAIL_FROM"],
+    message: "expected the sender of mails, since SMTP_URL is set",
+  })
+  .refine((config) => config.STRIPE_SECRET_KEY === undefined || config.PAYMENT_RETURN_URL !== undefined, {
+    path: ["PAYMENT_RETURN_URL"],
+    message: "expected the URL that customers come back to after paying, since STRIPE_SECRET_KEY is set",
+  });
 
 export type Config = z.infer<typeof schema>;
 

@@ -1,38 +1,85 @@
-import { parseCronItems, type Runner, run, type TaskList } from "graphile-worker";
+import { EventEmitter } from "node:events";
+import { parseCronItems, type Runner, run, type TaskList, type WorkerEvents } from "graphile-worker";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
+import { connectionUrl } from "./database.ts";
+import { Liveness } from "./liveness.ts";
 import { graphileLogger } from "./log.ts";
+import { createMailer, type Mailer } from "./mail/mailer.ts";
+import { createCheckoutSession } from "./tasks/create-checkout-session.ts";
 import { createUsagePartitions } from "./tasks/create-usage-partitions.ts";
+import { expirePaymentOrders } from "./tasks/expire-payment-orders.ts";
+import { notifyExpiringKeys, notifyRunningOut } from "./tasks/notices.ts";
 import { notify } from "./tasks/notify.ts";
-import { sendPasswordReset } from "./tasks/send-password-reset.ts";
+import { rollUpUsage } from "./tasks/roll-up-usage.ts";
+import { sendEmail } from "./tasks/send-email.ts";
+import { sendInvitation, sendPasswordReset } from "./tasks/send-password-email.ts";
+import { sendWebhook } from "./tasks/send-webhook.ts";
 import { upkeep } from "./tasks/upkeep.ts";
 
-const CONCURRENT_JOBS = 4;
+// Mails and webhooks mostly wait.
+const CONCURRENT_JOBS = 8;
 
 /** Names and payloads are what app.queue_job is called with in the database. */
-const taskList = (log: Logger): TaskList => ({
+const taskList = (config: Config, log: Logger, mailer: Mailer | undefined): TaskList => ({
   notify,
-  send_password_reset: sendPasswordReset(log),
+  send_email: sendEmail(log, mailer),
+  send_webhook: sendWebhook(),
+  send_password_reset: sendPasswordReset(log, mailer),
+  send_invitation: sendInvitation(log, mailer),
+  notify_expiring_keys: notifyExpiringKeys(log),
+  notify_running_out: notifyRunningOut(log),
   upkeep: upkeep(log),
   create_usage_partitions: createUsagePartitions(log),
+  create_checkout_session: createCheckoutSession(log, config),
+  expire_payment_orders: expirePaymentOrders(log),
+  roll_up_usage: rollUpUsage(log),
 });
 
 // An hour that was missed is made up for by the next one. A job still waiting is replaced, so that none pile up.
 const cronItems = parseCronItems([
   { task: "upkeep", match: "7 * * * *", options: { jobKey: "upkeep" } },
   { task: "create_usage_partitions", match: "3 * * * *", options: { jobKey: "create_usage_partitions" } },
+  { task: "expire_payment_orders", match: "*/5 * * * *", options: { jobKey: "expire_payment_orders" } },
+  { task: "roll_up_usage", match: "* * * * *", options: { jobKey: "roll_up_usage" } },
+  { task: "notify_expiring_keys", match: "17 * * * *", options: { jobKey: "notify_expiring_keys" } },
+  {
+    task: "notify_running_out",
+    match: "27 1 * * *",
+    options: { jobKey: "notify_running_out", backfillPeriod: 24 * 60 * 60 * 1000 },
+  },
 ]);
 
 /** Connects and starts working. Lost connections are made again; the runner's promise settles only when it has stopped. */
 export async function startWorker(config: Config, log: Logger): Promise<Runner> {
-  const url = new URL(config.DATABASE_URL);
-  url.searchParams.set("application_name", "neuropia-jobs");
-  return run({
-    connectionString: url.href,
-    logger: graphileLogger(log),
-    taskList: taskList(log),
-    parsedCronItems: cronItems,
-    concurrency: CONCURRENT_JOBS,
-    noHandleSignals: true,
+  if (config.SMTP_URL === undefined) log.warn("SMTP_URL is not set: no mails are sent");
+  if (config.MASTER_KEY === undefined) log.warn("MASTER_KEY is not set: webhooks and password mails cannot be sent");
+  const mailer = createMailer(config);
+  const events: WorkerEvents = new EventEmitter();
+  const livenesses: Liveness[] = [];
+  events.on("pool:create", ({ workerPool }) => {
+    const liveness = new Liveness(config, log, workerPool.id);
+    livenesses.push(liveness);
+    liveness.start();
   });
+  const close = async (): Promise<void> => {
+    mailer?.close();
+    await Promise.all(livenesses.map((liveness) => liveness.stop()));
+  };
+  try {
+    const runner = await run({
+      connectionString: connectionUrl(config, "neuropia-jobs"),
+      logger: graphileLogger(log),
+      taskList: taskList(config, log, mailer),
+      parsedCronItems: cronItems,
+      concurrency: CONCURRENT_JOBS,
+      noHandleSignals: true,
+      events,
+    });
+    runner.promise.then(close, close);
+    return runner;
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }

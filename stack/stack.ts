@@ -157,7 +157,10 @@ class StackBuilder {
       this.#startService("jobs", {
         command: process.execPath,
         args: ["jobs/main.ts"],
-        env: { DATABASE_URL: withLogin(databaseUrl, "worker", secrets.worker_password) },
+        env: {
+          DATABASE_URL: withLogin(databaseUrl, "worker", secrets.worker_password),
+          MASTER_KEY: secrets.master_key,
+        },
         // It listens on no port.
         isReady: async (log) => log().includes('"msg":"ready"'),
       }),

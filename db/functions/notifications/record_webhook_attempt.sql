@@ -1,5 +1,4 @@
-create or replace function app.record_webhook_attempt(delivery_id uuid, response_status integer, error text, latency_ms integer, give_up boolean,
-  disables_endpoint boolean) returns void
+create or replace function app.record_webhook_attempt(delivery_id uuid, response_status integer, error text, latency_ms integer, give_up boolean) returns void
 language plpgsql volatile security definer
 set search_path = ''
 as $$
@@ -13,7 +12,7 @@ begin
     latency_ms = record_webhook_attempt.latency_ms, last_attempt_at = app.now()
   where d.id = record_webhook_attempt.delivery_id and d.status = 'pending'
   returning d.* into v_delivery;
-  if v_delivery.status is distinct from 'failed' or not record_webhook_attempt.disables_endpoint then
+  if v_delivery.status is distinct from 'failed' or v_delivery.event = 'webhook.test' then
     return;
   end if;
 
@@ -27,10 +26,10 @@ begin
   end if;
 end
 $$;
-revoke all on function app.record_webhook_attempt(uuid, integer, text, integer, boolean, boolean) from public;
-grant execute on function app.record_webhook_attempt(uuid, integer, text, integer, boolean, boolean) to worker;
-comment on function app.record_webhook_attempt(uuid, integer, text, integer, boolean, boolean) is
+revoke all on function app.record_webhook_attempt(uuid, integer, text, integer, boolean) from public;
+grant execute on function app.record_webhook_attempt(uuid, integer, text, integer, boolean) to worker;
+comment on function app.record_webhook_attempt(uuid, integer, text, integer, boolean) is
 $$Records how an attempt to post a delivery went.
 
 response_status: of the answer, if there was one. error: null for a success. latency_ms: how long it took. give_up: whether it was the last
-attempt. disables_endpoint: with give_up, whether the endpoint is disabled and its user told.$$;
+attempt: then the endpoint is disabled and its user told, unless it was a test.$$;

@@ -11,13 +11,13 @@ begin
   end if;
   insert into data.webhook_delivery (id, endpoint_id, user_id, event, payload, event_at, created_at)
   values (v_delivery_id, v_endpoint.id, v_endpoint.user_id, 'webhook.test', jsonb_build_object('endpoint_id', v_endpoint.id), app.now(), app.now());
-  perform app.queue_webhook(v_delivery_id, v_endpoint.id);
+  perform app.queue_webhook(v_delivery_id, v_endpoint.id, 3);
   return json_build_object('delivery_id', v_delivery_id);
 end
 $$;
 revoke all on function api.test_webhook_endpoint(uuid) from public;
 grant execute on function api.test_webhook_endpoint(uuid) to customer, tenant_admin, platform_admin;
 comment on function api.test_webhook_endpoint(uuid) is
-$$Posts a webhook.test event to one of the caller's webhook endpoints. The view webhook_delivery tells how that went.
+$$Posts a webhook.test event to one of the caller's webhook endpoints, in up to three attempts. The view webhook_delivery tells how that went.
 
 Result: {delivery_id}, which is the webhook-id. Errors: webhook_endpoint_not_found 404, webhook_endpoint_disabled 409.$$;
