@@ -103,14 +103,14 @@ select functions_are('api', array[
     'add_provider_rate', 'adjust_balance', 'authorize_request', 'change_password', 'close_user', 'create_member', 'create_payment_order',
     'create_redemption_batch', 'create_tenant', 'create_virtual_key', 'create_webhook_endpoint', 'delete_auto_top_up', 'delete_markup_rule',
     'delete_portkey_config', 'delete_provider_key', 'delete_provider_rate', 'delete_virtual_key', 'delete_webhook_endpoint',
-    'disable_virtual_key', 'enable_virtual_key', 'explain_charge', 'failing_providers', 'invite_member', 'issue_password_token',
+    'disable_virtual_key', 'enable_virtual_key', 'explain_charge', 'failing_providers', 'invite_member', 'issue_password_token', 'leave_tenant',
     'latency_report', 'list_models', 'list_prices', 'login', 'logout', 'margin_report', 'mark_notification_read', 'me', 'my_usage',
     'notifications', 'payment_webhook', 'reactivate_user', 'reconcile', 'record_usage', 'redeem_code', 'refresh', 'refund', 'register',
     'request_password_reset', 'reset_password', 'return_permits', 'rotate_virtual_key', 'rotate_webhook_secret', 'set_auto_top_up',
     'set_credit_limit', 'set_exchange_rate', 'set_language', 'set_markup_rule', 'set_member_limits', 'set_model', 'set_model_targets',
     'set_notification_preference', 'set_payer', 'set_payment_channel', 'set_portkey_config', 'set_provider', 'set_provider_key',
     'set_provider_key_active', 'set_setting', 'set_tenant_status', 'set_user_role', 'statement', 'statement_lines', 'stripe_webhook',
-    'suspend_user', 'test_webhook_endpoint', 'top_customers', 'top_up', 'update_profile', 'update_tenant', 'update_virtual_key',
+    'suspend_user', 'tenant_statement', 'test_webhook_endpoint', 'top_customers', 'top_up', 'transfer_user', 'update_profile', 'update_tenant', 'update_virtual_key',
     'update_webhook_endpoint', 'usage_report', 'virtual_key_config', 'withdraw_redemption_batch'
   ], 'these functions are the API, and no others');
 

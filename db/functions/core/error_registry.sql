@@ -45,6 +45,7 @@ as $$
     ('invalid_status_change',         409, 'The status cannot change like this.'),
     ('balance_not_zero',              409, 'The balance must be zero.'),
     ('invalid_payer',                 400, 'The payer must be another user of the same tenant who pays for itself.'),
+    ('account_currency_differs',      409, 'The account is kept in another currency than that of the tenant.'),
     ('payer_in_use',                  409, 'The account pays for other users.'),
     ('last_platform_admin',           409, 'There must be a platform admin left.'),
     ('invalid_credit_limit',          400, 'The credit limit must be an amount from 0 on with at most 10 decimals.'),

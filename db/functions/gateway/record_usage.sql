@@ -165,6 +165,10 @@ begin
         'budget_period', v_notice.budget_period));
     end loop;
   end if;
+  if v_used_up_members is not null then
+    v_used_up_keys := v_used_up_keys || array(select k.id from data.virtual_key k where k.user_id = any (v_used_up_members) and k.deleted_at is null);
+    v_keys := v_keys || v_used_up_keys;
+  end if;
   if v_has_failures then
     perform app.note_provider_failures(record_usage.events, v_new_requests);
   end if;
@@ -187,7 +191,7 @@ begin
       select coalesce(json_agg(k.id), '[]')
       from data.virtual_key k
       where k.id = any (v_keys)
-        and (k.id = any (v_used_up_keys) or k.user_id = any (v_used_up_members) or (
+        and (k.id = any (v_used_up_keys) or (
           select p.status <> 'active'
           from data.user_profile u
           join data.user_profile p on p.user_id = coalesce(u.payer_id, u.user_id)
