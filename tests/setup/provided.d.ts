@@ -4,6 +4,8 @@ declare module "vitest" {
   export interface ProvidedContext {
     /** The running stack, as in its stack.json. */
     stack: TestStack;
+    /** What the stack's worker mailed: GET url?to=address. */
+    mailbox: { url: string };
     /**
      * A deployed database with pgTAP in schema `tap` and the helpers of db/tests in schema `tests`, and another such for
      * the files of db/tests alone, which expect to find no rows of others.

@@ -9,6 +9,7 @@ import { deploy } from "../../db/deploy.ts";
 import { createDatabase, withClient, withDatabase } from "../../stack/postgres.ts";
 import { startStack } from "../../stack/stack.ts";
 import { testConfig } from "./config.ts";
+import { startMailbox } from "./mailbox.ts";
 
 const PGTAP_DATABASE = "neuropia_pgtap";
 const PGTAP_FILES_DATABASE = "neuropia_pgtap_files";
@@ -18,6 +19,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const directory = mkdtempSync(path.join(tmpdir(), "neuropia-test-"));
   // PostgreSQL may run as another user.
   chmodSync(directory, 0o755);
+  const mailbox = await startMailbox();
   const stack = await startStack({
     config: testConfig(directory),
     postgresSettings: {
@@ -26,10 +28,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
       fsync: "off",
       max_connections: "200",
     },
+    serviceEnv: { jobs: { SMTP_URL: mailbox.smtpUrl, MAIL_FROM: "Neuropia <no-reply@neuropia.test>" } },
     onUnexpectedEnd: (service, how) => console.error(`${service.name} ended: ${how} (log: ${service.spec.logFile})`),
   });
   const stop = async (): Promise<void> => {
     await stack.stop();
+    await mailbox.stop();
     rmSync(directory, { recursive: true, force: true });
   };
   try {
@@ -38,6 +42,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     if (provider_url === null || demo === null) throw new Error("the tests' stack has no demo provider or accounts");
     project.provide("stack", { ...stack.info, provider_url, demo });
     project.provide("pgtap", pgtap);
+    project.provide("mailbox", { url: mailbox.url });
     return stop;
   } catch (error) {
     await stop();
