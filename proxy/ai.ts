@@ -17,14 +17,15 @@ import {
 import type { Gateway, Grant } from "./gateway.ts";
 import { clientHeaders, readVirtualKey, servedTarget, upstreamHeaders } from "./headers.ts";
 import { isObject, parseJson } from "./json.ts";
-import { StreamMeter } from "./meter.ts";
+import { isFailure, StreamMeter } from "./meter.ts";
 import type { Metrics } from "./metrics.ts";
 import { type Portkey, secretsOf, type Upstream } from "./portkey.ts";
 import type { Recorder } from "./recorder.ts";
 import { type AiRequest, parseRequest } from "./request.ts";
 import { type Outcome, settle, type Target } from "./settle.ts";
 import { SseSplitter } from "./sse.ts";
-import { outputBytes } from "./tokens.ts";
+import { addOutput, Text } from "./text.ts";
+import { answeredUnits, NO_ANSWERED_UNITS } from "./units.ts";
 import { readUsage } from "./usage.ts";
 
 export type Services = {
@@ -49,6 +50,7 @@ export function aiRoute(services: Services, endpoint: Endpoint): RequestHandler 
       endpoint,
       input_tokens: request.inputTokens,
       max_output_tokens: request.maxOutputTokens,
+      units: request.units,
       client_ip: context.clientIp,
     });
     await new AiCall(services, { endpoint, request, grant, context, req, res }).run();
@@ -121,18 +123,22 @@ class AiCall {
   async #relay(upstream: Upstream, signal: AbortSignal): Promise<void> {
     const target = this.#targetOf(upstream);
     if (upstream.status >= 400 || target === null) {
-      throw upstreamError({
-        status: upstream.status,
-        body: (await bufferOf(upstream, signal)).toString("utf8"),
-        providerTried: target !== null,
-        retryAfter: upstream.headers["retry-after"] ?? null,
-        secrets: secretsOf(this.#call.grant.portkey_config),
-      });
+      throw this.#upstreamError(upstream.status, await bufferOf(upstream, signal), target, upstream);
     }
     const type = upstream.headers["content-type"] ?? "";
     if (type.startsWith("text/event-stream")) await this.#relayEvents(upstream, target, signal);
     else if (type.startsWith("application/json")) await this.#relayJson(upstream, target, signal);
     else await this.#relayBytes(upstream, target, signal);
+  }
+
+  #upstreamError(status: number, body: Buffer, target: Target | null, { headers }: Upstream): ApiError {
+    return upstreamError({
+      status,
+      body: body.toString("utf8"),
+      providerTried: target !== null,
+      retryAfter: headers["retry-after"] ?? null,
+      secrets: secretsOf(this.#call.grant.portkey_config),
+    });
   }
 
   #targetOf(upstream: Upstream): Target | null {
@@ -146,13 +152,21 @@ class AiCall {
     const raw = await bufferOf(upstream, signal);
     const body = parseJson(raw.toString("utf8"));
     if (!isObject(body)) throw new ApiError(502, "upstream_error", "The provider's answer could not be read.");
+    const { endpoint } = this.#call;
+    const text = new Text();
+    addOutput(text, body);
+    const reported = readUsage(endpoint, target.provider, body.usage);
+    const failed = isFailure(body);
+    const error = isObject(body.error) ? this.#upstreamError(502, raw, target, upstream) : null;
     await this.#settle({
-      ...this.#statusOf(true, upstream),
+      ...this.#statusOf(!failed, upstream),
+      ...(error && { http_status: error.status }),
       target,
-      reported: readUsage(this.#call.endpoint, target.provider, body.usage),
-      outputBytes: outputBytes(body),
+      answer: { reported, units: answeredUnits(endpoint, body), text, bytes: raw.length },
       modelServed: typeof body.model === "string" ? body.model : null,
+      error,
     });
+    if (error) throw error;
     this.#writeHead(upstream, { "content-length": String(raw.length) });
     this.#call.res.end(raw);
   }
@@ -160,18 +174,21 @@ class AiCall {
   /** Sound, pictures and plain text: passed as they come. */
   async #relayBytes(upstream: Upstream, target: Target, signal: AbortSignal): Promise<void> {
     const isText = upstream.headers["content-type"]?.startsWith("text/") ?? false;
+    const text = new Text();
     let bytes = 0;
     let error: ApiError | null = null;
     try {
       for await (const chunk of upstream.body) {
         bytes += chunk.length;
+        if (isText) text.add(chunk.toString("utf8"));
         await this.#write(upstream, chunk);
       }
     } catch (thrown) {
       error = failureOf(thrown, signal);
       if (bytes === 0) throw error;
     }
-    await this.#settle({ ...this.#statusOf(!error, upstream), target, outputBytes: isText ? bytes : 0, error });
+    const answer = { reported: null, units: NO_ANSWERED_UNITS, text, bytes };
+    await this.#settle({ ...this.#statusOf(!error, upstream), target, answer, error });
     if (error) this.#call.res.destroy();
     else this.#call.res.end();
   }
@@ -207,8 +224,7 @@ class AiCall {
     await this.#settle({
       ...this.#statusOf(meter.complete, upstream),
       target,
-      reported: meter.usage(),
-      outputBytes: meter.outputBytes,
+      answer: meter.answer,
       streamed: true,
       firstTokenMs,
       modelServed: meter.model,

@@ -2,7 +2,8 @@ import type { Endpoint } from "./endpoints.ts";
 import { databaseUnavailable, postgrestError } from "./errors.ts";
 import { arrayOf, isObject, objectOf } from "./json.ts";
 import type { Postgrest, RpcResponse } from "./postgrest.ts";
-import type { TokenCounts } from "./usage.ts";
+import type { Units } from "./units.ts";
+import type { Usage } from "./usage.ts";
 
 /** What the database grants for one call: where it may go, at prices fixed now, until it expires. */
 export type Grant = {
@@ -12,6 +13,9 @@ export type Grant = {
   payer_id: string;
   model: string;
   timeout_ms: number;
+  /** The model's limits, where they are known. */
+  max_output_tokens: number | null;
+  context_window: number | null;
   /** Complete and secret: it holds the platform's provider keys. Its targets are those below, in the same order. */
   portkey_config: { targets?: { provider?: string }[] };
   targets: { index: number; provider: string; upstream_model: string }[];
@@ -24,10 +28,11 @@ export type AuthorizeRequest = {
   endpoint: Endpoint;
   input_tokens: number;
   max_output_tokens: number | null;
+  units: Units;
   client_ip: string | null;
 };
 
-export type UsageEvent = TokenCounts & {
+export type UsageEvent = Usage & {
   /** uuidv7: makes recording idempotent, and dates the call. */
   request_id: string;
   grant_id: string;

@@ -1,15 +1,16 @@
+import type { Answer } from "./billable.ts";
 import type { Endpoint } from "./endpoints.ts";
 import { arrayOf, isObject, type JsonObject, objectOf, parseJson } from "./json.ts";
 import { sseData } from "./sse.ts";
-import { outputBytes } from "./tokens.ts";
-import { type ReportedUsage, readUsage } from "./usage.ts";
+import { addOutput, Text } from "./text.ts";
+import { answeredUnits, NO_ANSWERED_UNITS } from "./units.ts";
+import { readUsage } from "./usage.ts";
 
 /** The event types that end a stream, for the endpoints that do not end with `[DONE]`. */
 const LAST_EVENTS = new Set([
   "message_stop",
   "response.completed",
   "response.incomplete",
-  "response.failed",
   "transcript.text.done",
   "speech.audio.done",
   "image_generation.completed",
@@ -18,7 +19,7 @@ const LAST_EVENTS = new Set([
 /** What becomes of an event: the client gets it now, never, or once the call is recorded. */
 export type Verdict = "pass" | "drop" | "hold";
 
-/** Reads a stream's events as they pass: usage, model served, how much text, and whether it came to its end. */
+/** Reads a stream's events as they pass: usage, model served, the text, and whether it came to its end. */
 export class StreamMeter {
   readonly #endpoint: Endpoint;
   readonly #provider: string;
@@ -26,8 +27,10 @@ export class StreamMeter {
   #usage: JsonObject = {};
   #finished = false;
   #failed = false;
+  readonly #text = new Text();
+  #units = NO_ANSWERED_UNITS;
+  #bytes = 0;
   model: string | null = null;
-  outputBytes = 0;
   events = 0;
 
   constructor(endpoint: Endpoint, provider: string, wantsUsageChunk: boolean) {
@@ -47,15 +50,16 @@ export class StreamMeter {
     const body = parseJson(data);
     if (!isObject(body)) return "pass";
 
-    const choices = arrayOf(body.choices).map(objectOf);
-    if (isObject(body.error) || body.type === "error" || choices.some(endsInError)) {
+    this.#read(body);
+    if (isFailure(body)) {
       this.#failed = true;
       return "drop";
     }
-    this.#read(body);
+    this.#bytes += event.length;
+    const choices = arrayOf(body.choices).map(objectOf);
     if (choices.some((choice) => typeof choice.finish_reason === "string")) this.#finished = true;
     if (typeof objectOf(body.delta).stop_reason === "string") this.#finished = true;
-    if (typeof body.type === "string" && LAST_EVENTS.has(body.type)) {
+    if (LAST_EVENTS.has(String(body.type))) {
       this.#finished = true;
       return "hold";
     }
@@ -68,8 +72,9 @@ export class StreamMeter {
     return this.#finished && !this.#failed;
   }
 
-  usage(): ReportedUsage | null {
-    return readUsage(this.#endpoint, this.#provider, this.#usage);
+  get answer(): Answer {
+    const reported = readUsage(this.#endpoint, this.#provider, this.#usage);
+    return { reported, units: this.#units, text: this.#text, bytes: this.#bytes };
   }
 
   #read(body: JsonObject): void {
@@ -82,9 +87,15 @@ export class StreamMeter {
     }
     // What message_start calls output_tokens is a first token, not the answer's length.
     if (body.type === "message_start") delete this.#usage.output_tokens;
-    this.outputBytes += outputBytes(body);
+    addOutput(this.#text, body);
+    if (!LAST_EVENTS.has(String(body.type))) return;
+    const units = answeredUnits(this.#endpoint, body);
+    this.#units = { ...units, images: this.#units.images + units.images };
   }
 }
 
-const endsInError = (choice: JsonObject): boolean =>
-  typeof choice.finish_reason === "string" && choice.finish_reason.endsWith("_error");
+/** Whether a body or an event of it says that the provider failed, although its status was 200. */
+export function isFailure(body: JsonObject): boolean {
+  if (isObject(body.error) || body.type === "error" || body.type === "response.failed") return true;
+  return arrayOf(body.choices).some((choice) => /(^|_)error$/.test(String(objectOf(choice).finish_reason)));
+}

@@ -1,7 +1,8 @@
 import type { Endpoint } from "./endpoints.ts";
 import { ApiError } from "./errors.ts";
 import { isNestedDeeperThan, isObject, type JsonObject, objectOf } from "./json.ts";
-import { estimateInputTokens, tokensOfBytes } from "./tokens.ts";
+import { type Prompt, readPrompt, roughTokens, Text } from "./text.ts";
+import { estimateSeconds, NO_UNITS, requestedUnits, type Units } from "./units.ts";
 
 export type Encoded = { body: Buffer; contentType: string };
 
@@ -10,9 +11,15 @@ export type AiRequest = {
   model: string;
   /** Whether the client itself asked for the usage chunk of a chat or completion stream. */
   wantsUsageChunk: boolean;
+  prompt: Prompt;
+  /** Input tokens, roughly. */
   inputTokens: number;
   /** Upper bound of the output the client allows, over all choices; null when it set none. */
   maxOutputTokens: number | null;
+  /** How many answers it asks for. */
+  choices: number;
+  /** What it asks for beside tokens. */
+  units: Units;
   /** The body to forward. Portkey puts a target's own model name into JSON by itself, into multipart it does not. */
   encode(upstreamModel: string): Promise<Encoded>;
 };
@@ -48,11 +55,16 @@ function parseJsonBody(endpoint: Endpoint, raw: Buffer): AiRequest {
 
   const forcesUsage = body.stream === true && (endpoint === "chat/completions" || endpoint === "completions");
   const options = objectOf(body.stream_options);
+  const prompt = readPrompt(body);
+  const choices = Math.max(1, ...[body.n, body.best_of].filter(isPositiveInteger));
   return {
     model,
     wantsUsageChunk: options.include_usage === true,
-    inputTokens: estimateInputTokens(body),
-    maxOutputTokens: maxOutputTokens(endpoint, body),
+    prompt,
+    inputTokens: roughTokens(prompt),
+    maxOutputTokens: maxOutputTokens(endpoint, body, choices),
+    choices,
+    units: requestedUnits(endpoint, body),
     encode: async () => ({ body: forcesUsage ? withUsage(body) : raw, contentType: "application/json" }),
   };
 }
@@ -61,9 +73,6 @@ function withUsage(body: JsonObject): Buffer {
   const stream_options = { ...objectOf(body.stream_options), include_usage: true };
   return Buffer.from(JSON.stringify({ ...body, stream_options }));
 }
-
-/** About ten tokens for a second of compressed speech. */
-const AUDIO_BYTES_PER_TOKEN = 800;
 
 async function parseMultipart(raw: Buffer, contentType: string): Promise<AiRequest> {
   let form: FormData;
@@ -75,18 +84,21 @@ async function parseMultipart(raw: Buffer, contentType: string): Promise<AiReque
   // A second model field could be the one the provider reads: then the call is not the one that was priced.
   const models = form.getAll("model");
   const model = requireModel(models.length === 1 ? models[0] : undefined);
-  let inputTokens = 0;
-  for (const [, value] of form) {
-    inputTokens +=
-      typeof value === "string"
-        ? tokensOfBytes(Buffer.byteLength(value))
-        : Math.ceil(value.size / AUDIO_BYTES_PER_TOKEN);
+  // Sound is counted in seconds; as tokens only the text beside it.
+  const prompt = { text: new Text(), otherTokens: 0 };
+  let seconds = 0;
+  for (const [name, value] of form) {
+    if (typeof value !== "string") seconds += await estimateSeconds(value);
+    else if (name !== "model") prompt.text.add(`${value}\n`);
   }
   return {
     model,
     wantsUsageChunk: false,
-    inputTokens,
+    prompt,
+    inputTokens: roughTokens(prompt),
     maxOutputTokens: null,
+    choices: 1,
+    units: { ...NO_UNITS, seconds },
     async encode(upstreamModel) {
       form.set("model", upstreamModel);
       const encoded = new Response(form);
@@ -109,11 +121,10 @@ function requireModel(model: unknown): string {
 // Keeps the product of tokens and choices within a 32-bit integer, far above what any model can write.
 const MOST_OUTPUT_TOKENS = 1_000_000_000;
 
-function maxOutputTokens(endpoint: Endpoint, body: JsonObject): number | null {
+function maxOutputTokens(endpoint: Endpoint, body: JsonObject, choices: number): number | null {
   if (endpoint === "embeddings") return 0;
   const limits = [body.max_tokens, body.max_completion_tokens, body.max_output_tokens].filter(isPositiveInteger);
   if (limits.length === 0) return null;
-  const choices = Math.max(1, ...[body.n, body.best_of].filter(isPositiveInteger));
   return Math.min(Math.max(...limits) * choices, MOST_OUTPUT_TOKENS);
 }
 

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { type Answer, billableUsage } from "./billable.ts";
 import type { Context } from "./context.ts";
 import type { Endpoint } from "./endpoints.ts";
 import type { ApiError } from "./errors.ts";
@@ -6,19 +7,10 @@ import type { Grant, UsageEvent } from "./gateway.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Recorder } from "./recorder.ts";
 import type { AiRequest } from "./request.ts";
-import { billableUsage, type ReportedUsage } from "./usage.ts";
+import { NO_USAGE } from "./usage.ts";
 
 /** How long a response waits for its usage to be recorded before it ends anyway. */
 const RECORD_WAIT_MS = 5_000;
-
-const NOTHING_USED = {
-  input_tokens: 0,
-  cached_input_tokens: 0,
-  cache_write_tokens: 0,
-  output_tokens: 0,
-  reasoning_tokens: 0,
-  estimated: false,
-};
 
 /** The target that served a call, and which of Portkey's providers it is: that decides how its usage is read. */
 export type Target = { index: number; provider: string };
@@ -26,9 +18,8 @@ export type Target = { index: number; provider: string };
 /** How a call ended. */
 export type Outcome = Pick<UsageEvent, "status" | "http_status"> & {
   target?: Target;
-  reported?: ReportedUsage | null;
-  /** Bytes of text received, for an estimate where nothing was reported. */
-  outputBytes?: number;
+  /** Absent when no target answered. */
+  answer?: Answer;
   streamed?: boolean;
   firstTokenMs?: number | null;
   modelServed?: string | null;
@@ -41,21 +32,20 @@ export async function settle(
   call: { endpoint: Endpoint; request: AiRequest; grant: Grant; context: Context },
   outcome: Outcome,
 ): Promise<void> {
-  const { endpoint, request, grant, context } = call;
-  const { status, http_status, target } = outcome;
-  const estimate = { ...request, outputBytes: outcome.outputBytes ?? 0 };
+  const { endpoint, grant, context } = call;
+  const { status, http_status, target, answer } = outcome;
   const event: UsageEvent = {
     request_id: context.requestId,
     grant_id: grant.grant_id,
     target_index: target?.index ?? null,
     status,
     http_status,
-    ...(status === "error" ? NOTHING_USED : billableUsage(outcome.reported ?? null, estimate)),
+    ...(answer ? await billableUsage(call, answer) : { ...NO_USAGE, estimated: false }),
     streamed: outcome.streamed ?? false,
     latency_ms: context.elapsedMs(),
     time_to_first_token_ms: outcome.firstTokenMs ?? null,
     error_code: outcome.error?.code ?? null,
-    model_served: outcome.modelServed?.slice(0, 200) ?? null,
+    model_served: outcome.modelServed ? storable(outcome.modelServed) : null,
   };
   metrics.call(endpoint, target?.provider ?? "none", event);
 
@@ -73,3 +63,10 @@ export async function settle(
   }
   waiting.abort();
 }
+
+/** A provider's text as PostgreSQL stores it: without control characters and half characters. */
+const storable = (text: string): string =>
+  text
+    .replace(/\p{Cc}/gu, "")
+    .slice(0, 200)
+    .toWellFormed();

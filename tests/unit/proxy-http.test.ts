@@ -9,6 +9,8 @@ import { readConfig } from "../../proxy/config.ts";
 import type { UsageEvent } from "../../proxy/gateway.ts";
 import { createLogger } from "../../proxy/log.ts";
 import { type RunningProxy, startProxy } from "../../proxy/proxy.ts";
+import { NO_UNITS } from "../../proxy/units.ts";
+import { NO_USAGE } from "../../proxy/usage.ts";
 
 type Handler = (req: http.IncomingMessage, res: http.ServerResponse, body: string) => unknown;
 
@@ -153,6 +155,7 @@ describe("a call", () => {
       endpoint: "chat/completions",
       input_tokens: expect.any(Number),
       max_output_tokens: 5,
+      units: NO_UNITS,
       requests: 1,
       client_ip: "127.0.0.1",
     });
@@ -164,11 +167,9 @@ describe("a call", () => {
         target_index: 1,
         status: "ok",
         http_status: 200,
+        ...NO_USAGE,
         input_tokens: 7,
-        cached_input_tokens: 0,
-        cache_write_tokens: 0,
         output_tokens: 3,
-        reasoning_tokens: 0,
         estimated: false,
         streamed: false,
         latency_ms: expect.any(Number),
@@ -243,6 +244,20 @@ describe("a call", () => {
     expect(recorded.map((event) => event.error_code)).toEqual(["gateway_unavailable", "upstream_error"]);
   });
 
+  it("is interrupted, with nothing charged but what came, when the provider fails with status 200", async () => {
+    const finished = { choices: [{ message: { content: "" }, finish_reason: "error" }] };
+    portkey = (_req, res) => json(res, 200, finished, SERVED);
+    expect(await (await post("/v1/chat/completions", CHAT)).json()).toEqual(finished);
+    portkey = (_req, res) => json(res, 200, { status: "failed", error: { message: `at ${PLATFORM_KEY}` } }, SERVED);
+    const failed = await post("/v1/responses", { model: "m", input: "hi" });
+    expect(failed.status).toBe(502);
+    expect(await failed.text()).not.toContain(PLATFORM_KEY);
+    expect(recorded).toMatchObject([
+      { status: "interrupted", http_status: 200, output_tokens: 0 },
+      { status: "interrupted", http_status: 502, output_tokens: 0, error_code: "upstream_error" },
+    ]);
+  });
+
   it("is billed although its client has left", async () => {
     portkey = async (_req, res) => {
       await delay(150);
@@ -265,7 +280,7 @@ describe("a call", () => {
     expect(seenByPortkey).toEqual([]);
   });
 
-  it("passes sound as it comes and counts its input", async () => {
+  it("passes sound as it comes and counts its characters", async () => {
     portkey = async (_req, res) => {
       res.writeHead(200, { "content-type": "audio/mpeg", ...SERVED }).write(Buffer.alloc(1_000, 1));
       await delay(30);
@@ -274,7 +289,7 @@ describe("a call", () => {
     const response = await post("/v1/audio/speech", { model: "m", input: "hello", voice: "alloy" });
     expect(response.headers.get("content-type")).toBe("audio/mpeg");
     expect(await response.bytes()).toEqual(new Uint8Array([...Buffer.alloc(1_000, 1), ...Buffer.alloc(1_000, 2)]));
-    expect(recorded).toMatchObject([{ status: "ok", output_tokens: 0, estimated: true }]);
+    expect(recorded).toMatchObject([{ status: "ok", characters: 5, input_tokens: 0, estimated: false }]);
   });
 });
 
@@ -335,7 +350,7 @@ describe("a stream", () => {
       error: { code: "upstream_interrupted" },
     });
     expect(recorded).toMatchObject([
-      { status: "interrupted", output_tokens: 2, estimated: true, error_code: "upstream_interrupted" },
+      { status: "interrupted", output_tokens: 1, estimated: true, error_code: "upstream_interrupted" },
     ]);
   });
 

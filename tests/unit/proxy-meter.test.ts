@@ -15,6 +15,10 @@ function verdicts(name: string, endpoint: Endpoint, provider: string, wantsUsage
 
 const event = (data: unknown) => Buffer.from(`data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`);
 
+const FINISHED_IN_ERROR = JSON.parse(
+  readFileSync(new URL("../fixtures/usage/openai-chat-error.body", import.meta.url), "utf8"),
+);
+
 describe("StreamMeter.observe", () => {
   it("drops the usage chunk the client did not ask for, and holds [DONE]", () => {
     const result = verdicts("openai-chat.sse", "chat/completions", "openai");
@@ -45,6 +49,8 @@ describe("StreamMeter.observe", () => {
     expect(meter.observe(event({ error: { message: "at 10.0.0.1", code: "x" } }))).toBe("drop");
     meter.observe(event("[DONE]"));
     expect(meter.complete).toBe(false);
+    expect(verdicts("openai-responses-failed.sse", "responses", "openai")).toEqual(["pass", "drop"]);
+    expect(new StreamMeter("chat/completions", "openai", false).observe(event(FINISHED_IN_ERROR))).toBe("drop");
   });
 
   it("passes a chunk of empty choices that is not the usage chunk", () => {
@@ -58,7 +64,7 @@ describe("StreamMeter.observe", () => {
     expect(meter.events).toBe(0);
     expect(meter.observe(event("{not json"))).toBe("pass");
     expect(meter.observe(event("null"))).toBe("pass");
-    expect(meter.usage()).toBeNull();
+    expect(meter.answer.reported).toBeNull();
   });
 });
 
@@ -70,7 +76,7 @@ describe("StreamMeter", () => {
     meter.observe(event({ choices: [{ delta: {}, finish_reason: "stop" }] }));
     expect(meter.complete).toBe(true);
     expect(meter.model).toBe("gemini");
-    expect(meter.outputBytes).toBe(2);
+    expect(meter.answer.text.kept).toBe("é");
   });
 
   it("prefers the cumulative counts of message_delta, and recomputes the input from all its parts", () => {
@@ -84,7 +90,11 @@ describe("StreamMeter", () => {
     meter.observe(event({ type: "message_start", message: { model: "claude", usage } }));
     const delta = { input_tokens: 90, cache_read_input_tokens: null, output_tokens: 12 };
     meter.observe(event({ type: "message_delta", delta: { stop_reason: "end_turn" }, usage: delta }));
-    expect(meter.usage()).toMatchObject({ input: 1_090, cached: 1_000, output: 12 });
+    expect(meter.answer.reported).toMatchObject({
+      input_tokens: 1_090,
+      cached_input_tokens: 1_000,
+      output_tokens: 12,
+    });
   });
 
   it("counts text, tool arguments and reasoning as output", () => {
@@ -95,17 +105,17 @@ describe("StreamMeter", () => {
       tool_calls: [{ function: { name: "f", arguments: "{}" } }],
     };
     meter.observe(event({ choices: [{ delta }] }));
-    expect(meter.outputBytes).toBe(7);
+    expect(meter.answer.text.bytes).toBe("abcdf{}".length);
     const anthropic = new StreamMeter("messages", "anthropic", false);
     anthropic.observe(event({ type: "content_block_delta", delta: { type: "input_json_delta", partial_json: "{}" } }));
     anthropic.observe(event({ type: "content_block_delta", delta: { type: "thinking_delta", thinking: "hm" } }));
-    expect(anthropic.outputBytes).toBe(4);
+    expect(anthropic.answer.text.kept).toBe("{}hm");
   });
 
   it("does not count a finished text again", () => {
     const meter = new StreamMeter("responses", "openai", false);
     meter.observe(event({ type: "response.output_text.delta", delta: "abc" }));
     meter.observe(event({ type: "response.output_text.done", text: "abc" }));
-    expect(meter.outputBytes).toBe(3);
+    expect(meter.answer.text.kept).toBe("abc");
   });
 });

@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { describe, expect, it, vi } from "vitest";
 import { RecordRefused, type Settlement, type UsageEvent } from "../../proxy/gateway.ts";
 import { Recorder } from "../../proxy/recorder.ts";
+import { NO_USAGE } from "../../proxy/usage.ts";
 
 const silent = pino({ level: "silent" });
 
@@ -11,11 +12,9 @@ const usage = (request_id: string): UsageEvent => ({
   target_index: 0,
   status: "ok",
   http_status: 200,
+  ...NO_USAGE,
   input_tokens: 1,
-  cached_input_tokens: 0,
-  cache_write_tokens: 0,
   output_tokens: 1,
-  reasoning_tokens: 0,
   estimated: false,
   streamed: false,
   latency_ms: 1,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Endpoint } from "../../proxy/endpoints.ts";
 import { parseRequest } from "../../proxy/request.ts";
-import { estimateInputTokens } from "../../proxy/tokens.ts";
+import { readPrompt, roughTokens } from "../../proxy/text.ts";
+import { NO_UNITS } from "../../proxy/units.ts";
 
 const parse = (endpoint: Endpoint, body: unknown) =>
   parseRequest(endpoint, Buffer.from(typeof body === "string" ? body : JSON.stringify(body)), "application/json");
@@ -106,8 +107,9 @@ describe("parseRequest of multipart/form-data", () => {
     ]);
     expect(request).toMatchObject({
       model: "public-name",
-      inputTokens: expect.closeTo(105, -1),
+      inputTokens: 16 + 2,
       maxOutputTokens: null,
+      units: { ...NO_UNITS, seconds: 10 },
     });
     const { body, contentType } = await request.encode("upstream-name");
     const sent = await new Response(new Uint8Array(body), { headers: { "content-type": contentType } }).formData();
@@ -134,21 +136,80 @@ describe("parseRequest of multipart/form-data", () => {
   });
 });
 
-describe("estimateInputTokens", () => {
-  it("counts three bytes of text as a token, keys included", () => {
-    expect(estimateInputTokens({ a: "x".repeat(299) })).toBe(16 + 100);
-    expect(estimateInputTokens({ a: "漢".repeat(100) }) - estimateInputTokens({ a: "" })).toBe(100);
+describe("readPrompt", () => {
+  const rough = (body: unknown) => roughTokens(readPrompt(body));
+  const textOf = (body: unknown) => readPrompt(body).text.kept;
+
+  it("takes all text in its order, without what only gives it form", () => {
+    const content = [
+      { type: "text", text: "two" },
+      { type: "image_url", image_url: { url: "https://example.com/a.png" } },
+    ];
+    const messages = [
+      { role: "system", content: "one" },
+      { role: "user", content },
+    ];
+    const tools = [{ type: "function", function: { name: "f", parameters: { properties: { city: {} } } } }];
+    expect(textOf({ model: "m", stream: true, messages, tools })).toBe(
+      "one\ntwo\nimage_url\nurl\nfunction\nname\nparameters\nf\nproperties\ncity\n",
+    );
+    expect(readPrompt({ messages }).otherTokens).toBe(4 + 4 + 9);
+  });
+
+  it("roughly counts three bytes of text as a token", () => {
+    expect(rough({ a: "x".repeat(299) })).toBe(16 + 100);
+    expect(rough({ a: "漢".repeat(100) }) - rough({ a: "" })).toBe(100);
   });
 
   it("counts a picture as a flat amount, however it is sent", () => {
     const data = "A".repeat(3_000_000);
-    const base = estimateInputTokens({ url: "" });
-    expect(estimateInputTokens({ url: `data:image/png;base64,${data}` })).toBe(base + 1_000);
-    expect(estimateInputTokens({ url: "https://example.com/a.png" })).toBeLessThan(base + 20);
-    expect(estimateInputTokens({ source: { type: "base64", data } })).toBeLessThan(1_100);
+    const base = rough({ image: { url: "" } });
+    expect(rough({ image: { url: `data:image/png;base64,${data}` } })).toBe(base + 1_000);
+    expect(rough({ image: { url: "https://example.com/a.png" } })).toBeLessThan(base + 20);
+    expect(rough({ source: { type: "base64", data } })).toBeLessThan(1_100);
   });
 
   it("counts token ids one by one", () => {
-    expect(estimateInputTokens({ input: [1, 2, 3, 4] }) - estimateInputTokens({ input: [] })).toBe(4);
+    expect(rough({ input: [1, 2, 3, 4] }) - rough({ input: [] })).toBe(4);
+    expect(rough({ input: [[1, 2], [3]] }) - rough({ input: [] })).toBe(3);
+  });
+
+  it("keeps the beginning of a long text, and the size of all of it", () => {
+    const { text } = readPrompt({ input: ["漢".repeat(40_000), "b".repeat(40_000)] });
+    expect(text.bytes).toBe(120_001 + 40_001);
+    expect(text.kept).toHaveLength(65_536);
+    expect(text.keptBytes).toBe(Buffer.byteLength(text.kept));
+  });
+});
+
+describe("units", () => {
+  it.each<[Endpoint, object, object]>([
+    ["chat/completions", { n: 3, size: "x" }, {}],
+    ["images/generations", { prompt: "a cat" }, { images: 1 }],
+    [
+      "images/generations",
+      { prompt: "a cat", n: 3, size: "1024x1024", quality: "hd" },
+      { images: 3, image_size: "1024x1024", image_quality: "hd" },
+    ],
+    ["images/generations", { n: -3, size: 5, quality: "a\u0000b" }, { images: 1 }],
+    ["audio/speech", { input: "Grüße 🜁" }, { characters: 7 }],
+    ["audio/speech", { input: 5 }, {}],
+  ])("of %s %j are %j", async (endpoint, body, units) => {
+    expect((await parse(endpoint, { model: "m", ...body })).units).toEqual({ ...NO_UNITS, ...units });
+  });
+
+  it("tells how long a WAV file plays by its header, whatever that says about bytes per second", async () => {
+    const wav = Buffer.alloc(16_044);
+    wav.write("RIFF", 0);
+    wav.write("WAVEfmt ", 8);
+    wav.writeUInt16LE(2, 22);
+    wav.writeUInt32LE(8_000, 24);
+    wav.writeUInt32LE(1_000_000_000, 28);
+    wav.writeUInt16LE(8, 34);
+    const fields: [string, string | Blob][] = [
+      ["model", "m"],
+      ["file", new Blob([wav])],
+    ];
+    expect((await multipart(fields)).units.seconds).toBeCloseTo(1, 1);
   });
 });
