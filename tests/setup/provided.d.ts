@@ -8,9 +8,10 @@ declare module "vitest" {
     mailbox: { url: string };
     /**
      * A deployed database with pgTAP in schema `tap` and the helpers of db/tests in schema `tests`, and another such for
-     * the files of db/tests alone, which expect to find no rows of others.
+     * the files of db/tests alone, which expect to find no rows of others. `template` is the name of one to copy: nobody
+     * may connect to it.
      */
-    pgtap: { database_url: string; files_database_url: string };
+    pgtap: { database_url: string; files_database_url: string; template: string };
   }
 
   /** The tests' stack always has a demo provider and demo accounts. */

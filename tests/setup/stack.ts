@@ -11,6 +11,7 @@ import { startStack } from "../../stack/stack.ts";
 import { testConfig } from "./config.ts";
 import { startMailbox } from "./mailbox.ts";
 
+const TEMPLATE_DATABASE = "neuropia_pgtap_template";
 const PGTAP_DATABASE = "neuropia_pgtap";
 const PGTAP_FILES_DATABASE = "neuropia_pgtap_files";
 const HELPERS = path.resolve(import.meta.dirname, "../../db/tests/_helpers.sql");
@@ -60,17 +61,24 @@ function unpackPgtap(directory: string): string {
   return path.join(target, "share/postgresql");
 }
 
-/** Two equal databases: one that tests may leave rows in, one that pgTAP's files find as it was deployed. */
-async function makePgtapDatabases(databaseUrl: string): Promise<{ database_url: string; files_database_url: string }> {
-  await createDatabase(databaseUrl, PGTAP_DATABASE);
-  const pgtapUrl = withDatabase(databaseUrl, PGTAP_DATABASE);
-  await deploy({ databaseUrl: pgtapUrl });
-  await withClient(pgtapUrl, async (client) => {
+/** Equal databases: one that tests may leave rows in, one that pgTAP's files find as it was deployed, one to make more from. */
+async function makePgtapDatabases(
+  databaseUrl: string,
+): Promise<{ database_url: string; files_database_url: string; template: string }> {
+  await createDatabase(databaseUrl, TEMPLATE_DATABASE);
+  const templateUrl = withDatabase(databaseUrl, TEMPLATE_DATABASE);
+  await deploy({ databaseUrl: templateUrl });
+  await withClient(templateUrl, async (client) => {
     await client.query("create schema tap; create extension pgtap schema tap");
     await client.query(readFileSync(HELPERS, "utf8"));
   });
-  await withClient(databaseUrl, (client) =>
-    client.query(`create database ${PGTAP_FILES_DATABASE} template ${PGTAP_DATABASE}`),
-  );
-  return { database_url: pgtapUrl, files_database_url: withDatabase(databaseUrl, PGTAP_FILES_DATABASE) };
+  await withClient(databaseUrl, async (client) => {
+    for (const name of [PGTAP_DATABASE, PGTAP_FILES_DATABASE])
+      await client.query(`create database ${name} template ${TEMPLATE_DATABASE}`);
+  });
+  return {
+    database_url: withDatabase(databaseUrl, PGTAP_DATABASE),
+    files_database_url: withDatabase(databaseUrl, PGTAP_FILES_DATABASE),
+    template: TEMPLATE_DATABASE,
+  };
 }

@@ -1,15 +1,25 @@
 // Connections to the database that has pgTAP and the helpers of db/tests/_helpers.sql.
 import pg from "pg";
 import { inject } from "vitest";
+import { withClient, withDatabase } from "../../../stack/postgres.ts";
 
 const MASTER_KEY = "a master key for tests";
 
 /** A connection as the owner. Its statements may use the tests.* helpers. The caller ends it. */
-export async function connectAsOwner(): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: inject("pgtap").database_url });
+export async function connectAsOwner(databaseUrl = inject("pgtap").database_url): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
   await client.query("select set_config('app.settings.master_key', $1, false)", [MASTER_KEY]);
   return client;
+}
+
+/** Makes a database for a test that wants no rows of others, and returns its URL. It goes with the stack. */
+export async function createOwnDatabase(name: string): Promise<string> {
+  const { database_url, template } = inject("pgtap");
+  await withClient(database_url, (client) =>
+    client.query(`create database ${pg.escapeIdentifier(name)} template ${pg.escapeIdentifier(template)}`),
+  );
+  return withDatabase(database_url, name);
 }
 
 /** `count` connections that act as the proxy does, each call a transaction of its own. */
