@@ -1,6 +1,6 @@
 -- Who sees what of the tables of accounts, logins, notifications, settings and the audit log, and who may call what.
 begin;
-select plan(151);
+select plan(152);
 
 select tests.create_tenant('acme'), tests.create_tenant('globex');
 select tests.create_user('alice', 'acme'), tests.create_user('amy', 'acme'), tests.create_user('boss', 'acme', 'tenant_admin', 0),
@@ -132,7 +132,7 @@ insert into callers values
   ('app.create_user(text, text, text, text, uuid)', ''),
   ('app.create_platform_admin(text, text, text)', ''),
   ('app.create_login(text, text, text)', ''),
-  ('app.create_password_token(uuid)', ''),
+  ('app.create_password_token(uuid, text, boolean)', ''),
   ('app.set_login_role(uuid, text)', ''),
   ('app.revoke_sessions(uuid, text, uuid)', ''),
   ('app.withdraw_login(uuid)', ''),
@@ -148,6 +148,9 @@ select is((select coalesce(string_agg(r, ' ' order by r), '')
     where has_function_privilege(r, c.signature, 'execute')),
   c.roles, c.signature || ': ' || c.roles)
 from callers c;
+
+select tests.authenticate_as('root');
+select throws_ok($$update api.user_profile set balance = '1000000'$$, '42501', null, 'no one writes to a profile but through the functions');
 
 select * from finish();
 rollback;

@@ -12,10 +12,10 @@ grant select (user_id, username, tenant_id, status, balance, payer_id, credit_li
   on data.user_profile to customer, tenant_admin, platform_admin;
 
 create or replace view api.user_profile with (security_invoker = true) as
-select p.user_id, l.email::text as email, p.username, l.role, p.tenant_id, p.status, p.balance::text as balance, p.payer_id,
+select p.user_id, (select l.email::text from auth.login l where l.id = p.user_id) as email, p.username,
+  (select l.role from auth.login l where l.id = p.user_id) as role, p.tenant_id, p.status, p.balance::text as balance, p.payer_id,
   p.credit_limit::text as credit_limit, p.low_balance_threshold::text as low_balance_threshold, p.created_at, p.language
-from data.user_profile p
-join auth.login l on l.id = p.user_id;
+from data.user_profile p;
 grant select on api.user_profile to customer, tenant_admin, platform_admin;
 comment on view api.user_profile is 'Users and their accounts: oneself; those of the tenant for tenant admins; all for platform admins.';
 comment on column api.user_profile.user_id is 'The user''s id.';
