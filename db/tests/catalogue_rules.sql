@@ -77,13 +77,13 @@ select is_empty(
 select set_eq(
   $$select pg_temp.name_of(f) from pg_temp.functions() f where f.prosecdef and f.pronamespace <> 'api'::regnamespace$$,
   array[
-    'app.add_member_limits', 'app.audit_change', 'app.check_request', 'app.checkout_session_order', 'app.claim_email',
+    'app.add_member_limits', 'app.anonymise_login', 'app.audit_change', 'app.check_request', 'app.checkout_session_order', 'app.claim_email',
     'app.claim_password_email', 'app.claim_webhook', 'app.create_login', 'app.create_password_token', 'app.create_usage_partitions',
-    'app.expire_payment_orders', 'app.fail_payment_order', 'app.find_password_reset_user', 'app.keep_price_history',
+    'app.expire_payment_orders', 'app.fail_payment_order', 'app.export_login', 'app.find_password_reset_user', 'app.keep_price_history',
     'app.notify_catalogue_change', 'app.notify_expiring_keys', 'app.notify_key_change', 'app.notify_running_out',
     'app.notify_scoped_change', 'app.platform_admins', 'app.record_email', 'app.record_webhook_attempt', 'app.require_other_platform_admin',
     'app.revoke_sessions', 'app.roll_up_usage', 'app.run_auth_upkeep', 'app.run_reconciliation', 'app.run_upkeep', 'app.set_login_role',
-    'app.store_checkout_session', 'app.store_notification', 'app.unlock_lost_jobs', 'app.withdraw_login'
+    'app.store_checkout_session', 'app.store_notification', 'app.unlock_lost_jobs', 'app.verify_own_password', 'app.withdraw_login'
   ],
   'these internal functions run with their owner''s rights, and no others');
 select set_eq(
@@ -100,10 +100,10 @@ select is_empty(
     where f.pronamespace = 'api'::regnamespace and f.provolatile <> 'v' and f.prosrc ~* '\m(insert into|update|delete from|for (no key )?update)\M'$$,
   'a function that is called stable writes nothing');
 select functions_are('api', array[
-    'add_provider_rate', 'adjust_balance', 'authorize_request', 'change_password', 'close_user', 'create_member', 'create_payment_order',
+    'add_provider_rate', 'adjust_balance', 'authorize_request', 'change_password', 'close_my_account', 'close_user', 'create_member', 'create_payment_order',
     'create_redemption_batch', 'create_tenant', 'create_virtual_key', 'create_webhook_endpoint', 'delete_auto_top_up', 'delete_markup_rule',
     'delete_portkey_config', 'delete_provider_key', 'delete_provider_rate', 'delete_virtual_key', 'delete_webhook_endpoint',
-    'disable_virtual_key', 'enable_virtual_key', 'explain_charge', 'failing_providers', 'invite_member', 'issue_password_token', 'leave_tenant',
+    'disable_virtual_key', 'enable_virtual_key', 'explain_charge', 'export_my_data', 'failing_providers', 'invite_member', 'issue_password_token', 'leave_tenant',
     'latency_report', 'list_models', 'list_prices', 'login', 'logout', 'margin_report', 'mark_notification_read', 'me', 'my_usage',
     'notifications', 'payment_webhook', 'reactivate_user', 'reconcile', 'record_usage', 'redeem_code', 'refresh', 'refund', 'register',
     'request_password_reset', 'reset_password', 'return_permits', 'rotate_virtual_key', 'rotate_webhook_secret', 'set_auto_top_up',

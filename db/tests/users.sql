@@ -1,6 +1,6 @@
 -- What admins do with users: make, invite, give roles, suspend, reactivate, close; payers and credit limits.
 begin;
-select plan(128);
+select plan(130);
 
 select tests.create_tenant('acme'), set_config('tests.globex', tests.create_tenant('globex')::text, true);
 select tests.create_user('alice', 'acme', balance => 10), tests.create_user('bob', 'acme', balance => 0, status => 'pending'),
@@ -170,7 +170,13 @@ update data.request_grant set expires_at = app.now() - interval '1 minute' where
 select app.create_password_token(tests.user_id('alice'));
 select tests.authenticate_as('boss');
 select is(pg_temp.call('close_user', 'alice', ''), 'invalid_reason', 'closing has a reason');
-select is(pg_temp.call('close_user', 'alice', 'left') || ' ' || pg_temp.status('alice'), 'done closed', 'closed');
+select is(pg_temp.call('close_user', 'alice', 'left'), 'done', 'closed');
+select is(tests.user_id('alice'), null, 'its address is not kept');
+select tests.clear_authentication();
+-- So that the following finds the user.
+update auth.login set email = 'alice@test.example' where email::text like 'closed.%';
+select tests.authenticate_as('boss');
+select is(pg_temp.status('alice'), 'closed', 'for good');
 select is(pg_temp.live_sessions('alice'), 0::bigint, 'its sessions end');
 select tests.clear_authentication();
 select is((select bool_or(is_active) from data.virtual_key where user_id = tests.user_id('alice')), false, 'its keys are disabled');

@@ -3,7 +3,8 @@ language plpgsql volatile security definer
 set search_path = ''
 as $$
 declare
-  v_secret_columns constant text[] := array['hashed_password', 'token_hash', 'key_hash', 'previous_key_hash', 'encrypted_secret'];
+  v_secret_columns constant text[] := array['hashed_password', 'token_hash', 'key_hash', 'previous_key_hash', 'encrypted_secret']
+    || case when current_setting('app.anonymising', true) = 'on' then array['username', 'name', 'ip_allowlist'] else '{}' end;
   v_money_columns text[];
   v_before jsonb := to_jsonb(old);
   v_after jsonb := to_jsonb(new);

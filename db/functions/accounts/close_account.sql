@@ -24,10 +24,11 @@ begin
   where k.id = locked.id;
   perform app.change_status(close_account.user_id, 'closed', close_account.reason);
   perform app.withdraw_login(close_account.user_id);
+  perform app.anonymise_user(close_account.user_id);
 end
 $$;
 revoke all on function app.close_account(uuid, text) from public;
 comment on function app.close_account(uuid, text) is
-$$Closes an account whose row the caller has locked: keys disabled, sessions ended, for good.
+$$Closes an account whose row the caller has locked: keys disabled, sessions ended, what names a person taken out, for good.
 
 Errors: balance_not_zero, also while calls in flight hold money; last_platform_admin.$$;

@@ -8,7 +8,7 @@ declare
     invite_member.email, null, invite_member.username, app.require_assignable_role(invite_member.role), v_tenant.id);
   v_token constant json := app.create_password_token(v_user_id);
 begin
-  perform app.queue_notification(v_user_id, 'invitation', '{}');
+  perform app.queue_job('send_invitation', json_build_object('user_id', v_user_id));
   return json_build_object(
     'user_id', v_user_id, 'invitation_token', v_token ->> 'token', 'expires_at', v_token ->> 'expires_at');
 end

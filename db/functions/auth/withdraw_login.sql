@@ -10,4 +10,4 @@ $$;
 revoke all on function app.withdraw_login(uuid) from public;
 grant execute on function app.withdraw_login(uuid) to app_owner;
 comment on function app.withdraw_login(uuid) is
-$$Ends the sessions of a closed account and withdraws its password tokens. The login stays, so that its address stays taken.$$;
+$$Ends the sessions of a closed account and withdraws its password tokens. The login stays, for what refers to it.$$;

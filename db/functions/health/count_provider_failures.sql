@@ -62,7 +62,7 @@ begin
       v_health.times_disabled := v_health.times_disabled + 1;
       update data.model_target t set disabled_until = v_disabled_until where t.id = v_target.id;
       update data.provider_key k set disabled_until = v_disabled_until where k.id = v_key.id;
-      perform app.tell_platform_admins('provider.failing', json_build_object(
+      perform app.notify_platform_admins('provider.failing', json_build_object(
         'provider', coalesce(v_target.provider, v_key.provider), 'model', v_target.model, 'upstream_model', v_target.upstream_model,
         'provider_key', v_key.label, 'failures', v_health.consecutive_failures, 'error_code', v_health.last_error_code,
         'disabled_until', v_disabled_until));

@@ -15,7 +15,7 @@ begin
   if not found then
     return false;
   end if;
-  perform app.tell_platform_admins('provider.key_refused', json_build_object(
+  perform app.notify_platform_admins('provider.key_refused', json_build_object(
     'provider', v_key.provider, 'provider_key', v_key.label, 'provider_key_id', v_key.id));
   return true;
 end

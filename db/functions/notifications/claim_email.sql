@@ -15,9 +15,9 @@ as $$
   join data.user_profile p on p.user_id = n.user_id
   join data.tenant t on t.id = p.tenant_id
   join auth.login l on l.id = n.user_id
-  where n.id = claim_email.notification_id and n.emailed_at is null;
+  where n.id = claim_email.notification_id and n.emailed_at is null and l.email::text not like '%@anonymised.invalid';
 $$;
 revoke all on function app.claim_email(uuid) from public;
 grant execute on function app.claim_email(uuid) to worker;
 comment on function app.claim_email(uuid) is
-$$What the worker needs to mail a notification: {to, username, language, currency, event, payload, created_at, app_url}. Null when it has been sent.$$;
+$$What the worker needs to mail a notification: {to, username, language, currency, event, payload, created_at, app_url}. Null when it has been sent, or the account is closed.$$;

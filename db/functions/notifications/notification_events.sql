@@ -21,7 +21,9 @@ as $$
     ('key.budget_exhausted',      'user',           true, true,  true),
     ('webhook.disabled',          'user',           true, true,  false),
     ('reconciliation.difference', 'platform_admin', true, true,  true),
-    ('provider.failing',          'platform_admin', true, true,  true)
+    ('price.rise',                'user',           true, true,  true),
+    ('provider.failing',          'platform_admin', true, true,  true),
+    ('provider.key_refused',      'platform_admin', true, true,  true)
 $$;
 revoke all on function app.notification_events() from public;
 grant execute on function app.notification_events() to customer, tenant_admin, platform_admin;
