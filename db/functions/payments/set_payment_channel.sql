@@ -13,11 +13,11 @@ begin
     perform app.raise_error('invalid_payment_channel', 'The kind is stripe or signed, and stays what it is.');
   elsif (set_payment_channel.kind = 'stripe') <> (set_payment_channel.name = 'stripe') then
     perform app.raise_error('invalid_payment_channel', 'Stripe''s channel, and it alone, is named stripe.');
-  elsif (set_payment_channel.kind = 'signed') <> coalesce(set_payment_channel.pay_url ~ '^https?://[!-~]{1,900}$', false)
+  elsif (set_payment_channel.kind = 'signed') <> coalesce(set_payment_channel.pay_url ~ '^https?://[!-~]+$' and length(set_payment_channel.pay_url) <= 1000, false)
     or set_payment_channel.kind = 'stripe' and set_payment_channel.pay_url is not null
   then
     perform app.raise_error('invalid_payment_channel', 'A signed channel has a pay_url, an http or https URL; Stripe has none.');
-  elsif coalesce(set_payment_channel.secret !~ '^[!-~]{16,500}$', v_channel.name is null) then
+  elsif coalesce(set_payment_channel.secret !~ '^[!-~]+$' or length(set_payment_channel.secret) not between 16 and 500, v_channel.name is null) then
     perform app.raise_error('invalid_payment_channel', 'The secret has 16 to 500 printable ASCII characters and no spaces.');
   elsif set_payment_channel.is_active is null then
     perform app.raise_error('invalid_payment_channel', 'is_active is true or false.');

@@ -61,7 +61,7 @@ begin
   end if;
 
   return app.apply_payment_event('stripe', v_event ->> 'id', v_type, v_effect, case when v_effect is not null then v_order_id::uuid end,
-    v_object ->> 'payment_intent', v_minor_units::numeric / 10 ^ app.currency_decimals(v_currency), v_currency, v_effect_reference);
+    v_object ->> 'payment_intent', v_minor_units::numeric / 10::numeric ^ app.currency_decimals(v_currency), v_currency, v_effect_reference);
 end
 $$;
 revoke all on function api.stripe_webhook(json) from public;

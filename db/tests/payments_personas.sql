@@ -1,0 +1,77 @@
+begin;
+select plan(35);
+
+select tests.create_tenant('globex');
+select tests.create_user('alice');
+select tests.create_user('bob');
+select tests.create_user('boss', role => 'tenant_admin');
+select tests.create_user('gus', tenant => 'globex');
+select tests.create_user('globex-boss', tenant => 'globex', role => 'tenant_admin');
+select tests.create_user('root', role => 'platform_admin', balance => 0, status => 'pending');
+select set_config('app.settings.master_key', 'a master key for tests', true);
+select tests.authenticate_as('root');
+select api.set_payment_channel('alipay', 'signed', 'asecretofthebridge', 'https://pay.example/{order_id}');
+select api.set_payment_channel('old', 'signed', 'asecretofthebridge', 'https://pay.example/{order_id}', is_active => false);
+select tests.authenticate_as('alice');
+select api.create_payment_order(20, 'alipay');
+select api.set_auto_top_up(5, 100, 'alipay');
+select tests.authenticate_as('gus');
+select api.create_payment_order(20, 'alipay');
+select api.set_auto_top_up(5, 100, 'alipay');
+select tests.clear_authentication();
+insert into data.payment_event (channel, event_id, type, outcome) values ('alipay', 'n1', 'payment.succeeded', 'unknown_order');
+
+create function pg_temp.users(view text) returns text language plpgsql as $$
+declare v text;
+begin
+  execute format('select string_agg(distinct u.username, '','' order by u.username) from api.%I v join names u on u.user_id = v.user_id', view) into v;
+  return v;
+end $$;
+create temporary table names as select user_id, username from data.user_profile;
+grant select on names to public;
+
+select tests.authenticate_as('alice');
+select is(pg_temp.users('payment_order'), 'alice', 'customer: own orders');
+select is(pg_temp.users('auto_top_up'), 'alice', 'customer: own rule');
+select is((select string_agg(name, ',') from api.payment_channel), 'alipay', 'customer: active channels');
+select throws_ok('select * from api.payment_event', '42501', null, 'customer: no events');
+select throws_ok($$select api.set_payment_channel('mine', 'signed', 'asecretofthebridge', 'https://x.example')$$, '42501', null, 'customer: sets up no channel');
+select throws_ok('select * from data.redemption_attempt', '42501', null, 'customer: no attempts');
+select throws_ok($$update data.payment_order set status = 'paid'$$, '42501', null, 'customer: pays by paying');
+select throws_ok($$select app.apply_payment_event('alipay', 'x', 'x', 'paid', gen_random_uuid(), 'x', 1, 'CNY')$$, '42501', null, 'customer: tells of no payment');
+select throws_ok($$select api.stripe_webhook('{}')$$, '42501', null, 'customer: is no gateway');
+select tests.authenticate_as('bob');
+select is(pg_temp.users('payment_order'), null, 'other customer: nothing');
+select is(pg_temp.users('auto_top_up'), null, 'other customer: no rule');
+select tests.authenticate_as('boss');
+select is(pg_temp.users('payment_order'), 'alice', 'tenant admin: the tenant''s orders');
+select is(pg_temp.users('auto_top_up'), 'alice', 'tenant admin: the tenant''s rules');
+select throws_ok('select * from api.payment_event', '42501', null, 'tenant admin: no events');
+select throws_ok('select * from api.redemption_batch', '42501', null, 'tenant admin: no batches');
+select throws_ok('select * from api.redemption_code', '42501', null, 'tenant admin: no codes');
+select throws_ok($$select api.create_redemption_batch(1, 1, 'mine')$$, '42501', null, 'tenant admin: makes none');
+select tests.authenticate_as('globex-boss');
+select is(pg_temp.users('payment_order'), 'gus', 'other tenant''s admin: that tenant''s');
+select is(pg_temp.users('auto_top_up'), 'gus', 'other tenant''s admin: that tenant''s rules');
+select tests.authenticate_as('root');
+select is(pg_temp.users('payment_order'), 'alice,gus', 'platform admin: all orders');
+select is(pg_temp.users('auto_top_up'), 'alice,gus', 'platform admin: all rules');
+select is((select string_agg(name, ',' order by name) from api.payment_channel), 'alipay,old', 'platform admin: all channels');
+select isnt_empty('select * from api.payment_event', 'platform admin: events');
+select throws_ok('select encrypted_secret from data.payment_channel', '42501', null, 'platform admin: no secret');
+select throws_ok($$update data.payment_order set status = 'paid'$$, '42501', null, 'platform admin: changes no order');
+select tests.authenticate_as_gateway();
+select throws_ok('select * from api.payment_order', '42501', null, 'gateway: no orders');
+select throws_ok('select * from api.payment_channel', '42501', null, 'gateway: no channels');
+select throws_ok('select api.create_payment_order(20)', '42501', null, 'gateway: makes none');
+select throws_ok($$select api.payment_webhook('{}')$$, '42501', null, 'gateway: is no payment gateway');
+select tests.authenticate_as_anonymous();
+select throws_ok('select * from api.payment_order', '42501', null, 'anonymous: no orders');
+select throws_ok('select * from api.payment_event', '42501', null, 'anonymous: no events');
+select throws_ok('select * from api.payment_channel', '42501', null, 'anonymous: no channels');
+select throws_ok('select * from api.auto_top_up', '42501', null, 'anonymous: no rules');
+select throws_ok('select api.create_payment_order(20)', '42501', null, 'anonymous: makes no orders');
+select is(tests.error_code($$select api.stripe_webhook('{}')$$), 'payment_channel_not_found', 'anonymous: may knock at the webhook');
+
+select * from finish();
+rollback;
