@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { readVariables } from "../lib/environment.ts";
 
 const schema = z
   .object({
@@ -38,16 +39,17 @@ const schema = z
     message: "expected the URL that customers come back to after paying, since STRIPE_SECRET_KEY is set",
   });
 
+export const VARIABLES = Object.keys(schema.shape);
+
 export type Config = z.infer<typeof schema>;
 
 /**
- * Reads the worker's settings. Empty variables count as unset.
+ * Reads the worker's settings. Empty variables count as unset; NAME_FILE names a file that holds NAME.
  *
  * @throws Error whose message is one line that names every wrong variable and what it should be, never its value
  */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
-  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
-  const result = schema.safeParse(set);
+  const result = schema.safeParse(readVariables(VARIABLES, environment));
   if (result.success) return result.data;
   throw new Error(result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));
 }

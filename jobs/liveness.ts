@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { connectionUrl } from "./database.ts";
 
-const CHECK_INTERVAL_MS = 3_000;
+const CHECK_INTERVAL_MS = 2_000;
 
 /**
  * Tells others that this worker lives, and frees the jobs of those that do not.

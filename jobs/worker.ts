@@ -52,8 +52,6 @@ const cronItems = parseCronItems([
 
 /** Connects and starts working. Lost connections are made again; the runner's promise settles only when it has stopped. */
 export async function startWorker(config: Config, log: Logger): Promise<Runner> {
-  if (config.SMTP_URL === undefined) log.warn("SMTP_URL is not set: no mails are sent");
-  if (config.MASTER_KEY === undefined) log.warn("MASTER_KEY is not set: webhooks and password mails cannot be sent");
   const mailer = createMailer(config);
   const events: WorkerEvents = new EventEmitter();
   const livenesses: Liveness[] = [];
@@ -77,6 +75,8 @@ export async function startWorker(config: Config, log: Logger): Promise<Runner> 
       events,
     });
     runner.promise.then(close, close);
+    if (config.SMTP_URL === undefined) log.warn("SMTP_URL is not set: no mails are sent");
+    if (config.MASTER_KEY === undefined) log.warn("MASTER_KEY is not set: webhooks and password mails cannot be sent");
     return runner;
   } catch (error) {
     await close();

@@ -48,7 +48,7 @@ const jobConnections = (): Promise<number> =>
 test("a change of status reaches its user as a notification", async () => {
   const admin = await platformAdmin();
   const user = await registerUser();
-  expect(await unwrap(user.api.rpc("notifications"))).toEqual([]);
+  await eventually(async () => (await unwrap<Notification[]>(user.api.rpc("notifications")))[0]);
   await unwrap(
     admin.api.rpc("top_up", { user_id: user.id, amount: "12.5", reference: randomUUID(), reason: "a test" }),
   );
@@ -56,9 +56,12 @@ test("a change of status reaches its user as a notification", async () => {
 
   const notifications = await eventually(async () => {
     const rows = await unwrap<Notification[]>(user.api.rpc("notifications"));
-    return rows.length >= 2 ? rows : undefined;
+    return rows.length >= 4 ? rows : undefined;
   });
-  expect(notifications.map(({ event }) => event)).toEqual(["account.suspended", "account.active"]);
+  const events = notifications.map(({ event }) => event);
+  // Those of one transaction have the same time.
+  expect(events.slice(1, 3).sort()).toEqual(["account.active", "payment.received"]);
+  expect([events[0], events[3]]).toEqual(["account.suspended", "account.welcome"]);
   const [suspended] = notifications;
   if (!suspended) throw new Error("no notification");
   expect(suspended).toEqual({
@@ -68,14 +71,16 @@ test("a change of status reaches its user as a notification", async () => {
     created_at: expect.any(String),
     read_at: null,
   });
-  expect(await unwrap(user.api.from("notification").select("event,user_id").order("created_at"))).toEqual([
+  expect(await unwrap(user.api.from("notification").select("event,user_id").order("event"))).toEqual([
     { event: "account.active", user_id: user.id },
     { event: "account.suspended", user_id: user.id },
+    { event: "account.welcome", user_id: user.id },
+    { event: "payment.received", user_id: user.id },
   ]);
 
   await unwrap(user.api.rpc("mark_notification_read", { id: suspended.id }));
   const unread = await unwrap<Notification[]>(user.api.rpc("notifications", { unread_only: true }));
-  expect(unread.map(({ event }) => event)).toEqual(["account.active"]);
+  expect(unread.map(({ event }) => event).sort()).toEqual(["account.active", "account.welcome", "payment.received"]);
   const stranger = await registerUser();
   expect(await refusal(stranger.api.rpc("mark_notification_read", { id: suspended.id }))).toBe(
     "404 notification_not_found",
@@ -112,12 +117,15 @@ test("upkeep deletes what has served its time", async () => {
       (await client.query("select from auth.session where login_id = $1", [id])).rowCount === 0 ? true : undefined;
     await eventually(sessions);
     const crontab = await client.query("select identifier from graphile_worker._private_known_crontabs order by 1");
-    expect(crontab.rows).toEqual([{ identifier: "create_usage_partitions" }, { identifier: "upkeep" }]);
+    const tasks = ["create_usage_partitions", "notify_expiring_keys", "notify_running_out", "upkeep"];
+    expect(crontab.rows).toEqual(expect.arrayContaining(tasks.map((identifier) => ({ identifier }))));
   });
 });
 
-test("a request for a password reset leaves no token behind and its job ends", async () => {
+test("a request for a password reset of a closed account makes no token, and its job ends", async () => {
   const { email, id } = await registerUser();
+  const admin = await platformAdmin();
+  await unwrap(admin.api.rpc("close_user", { user_id: id, reason: "a test" }));
   await callRpc("request_password_reset", { email });
   await asOwner(async (client) => {
     await eventually(async () => {
@@ -131,7 +139,12 @@ test("a request for a password reset leaves no token behind and its job ends", a
 });
 
 test("stops at SIGTERM once the jobs in hand are done", async () => {
-  const jobs = startJobs({ DATABASE_URL: inject("stack").database_url });
+  const jobs = startJobs({
+    DATABASE_URL: inject("stack").database_url,
+    // It may take mails of other tests.
+    SMTP_URL: inject("mailbox").smtp_url,
+    MAIL_FROM: "Neuropia <no-reply@neuropia.test>",
+  });
   await eventually(async () => (jobs.output().includes("looking for jobs") ? true : undefined));
   jobs.child.kill("SIGTERM");
   expect(await jobs.exit).toBe(0);

@@ -59,6 +59,9 @@ export async function startMailbox(onMail: (mail: Mail) => Promise<void> | void 
   smtp.listen(0, "127.0.0.1");
   http.listen(0, "127.0.0.1");
   await Promise.all([once(smtp.server, "listening"), once(http, "listening")]);
+  // A start of the stack that fails leaves it behind.
+  smtp.server.unref();
+  http.unref();
   const port = (server: { address: () => unknown }): number => (server.address() as AddressInfo).port;
   return {
     smtpUrl: `smtp://127.0.0.1:${port(smtp.server)}`,

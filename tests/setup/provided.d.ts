@@ -5,13 +5,15 @@ declare module "vitest" {
     /** The running stack, as in its stack.json. */
     stack: TestStack;
     /** What the stack's worker mailed: GET url?to=address. */
-    mailbox: { url: string };
+    mailbox: { url: string; smtp_url: string };
     /**
      * A deployed database with pgTAP in schema `tap` and the helpers of db/tests in schema `tests`, and another such for
      * the files of db/tests alone, which expect to find no rows of others. `template` is the name of one to copy: nobody
      * may connect to it.
      */
     pgtap: { database_url: string; files_database_url: string; template: string };
+    /** The stand-in of Stripe that the stack's worker talks to. */
+    stripe: { url: string };
   }
 
   /** The tests' stack always has a demo provider and demo accounts. */

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { TestProject } from "vitest/node";
 import { deploy } from "../../db/deploy.ts";
+import { startStripeStandIn } from "../../stack/payments/stripe.ts";
 import { createDatabase, withClient, withDatabase } from "../../stack/postgres.ts";
 import { startStack } from "../../stack/stack.ts";
 import { testConfig } from "./config.ts";
@@ -14,12 +15,14 @@ import { startMailbox } from "./mailbox.ts";
 const TEMPLATE_DATABASE = "neuropia_pgtap_template";
 const PGTAP_DATABASE = "neuropia_pgtap";
 const PGTAP_FILES_DATABASE = "neuropia_pgtap_files";
+const STRIPE_SECRET_KEY = "sk_test_of_the_stand_in";
 const HELPERS = path.resolve(import.meta.dirname, "../../db/tests/_helpers.sql");
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = mkdtempSync(path.join(tmpdir(), "neuropia-test-"));
   // PostgreSQL may run as another user.
   chmodSync(directory, 0o755);
+  const stripe = await startStripeStandIn(STRIPE_SECRET_KEY);
   const mailbox = await startMailbox();
   const stack = await startStack({
     config: testConfig(directory),
@@ -29,12 +32,21 @@ export default async function setup(project: TestProject): Promise<() => Promise
       fsync: "off",
       max_connections: "200",
     },
-    serviceEnv: { jobs: { SMTP_URL: mailbox.smtpUrl, MAIL_FROM: "Neuropia <no-reply@neuropia.test>" } },
+    serviceEnv: {
+      jobs: {
+        SMTP_URL: mailbox.smtpUrl,
+        MAIL_FROM: "Neuropia <no-reply@neuropia.test>",
+        STRIPE_SECRET_KEY,
+        STRIPE_API_URL: stripe.url,
+        PAYMENT_RETURN_URL: "https://customer.test.example/paid",
+      },
+    },
     onUnexpectedEnd: (service, how) => console.error(`${service.name} ended: ${how} (log: ${service.spec.logFile})`),
   });
   const stop = async (): Promise<void> => {
     await stack.stop();
     await mailbox.stop();
+    await stripe.close();
     rmSync(directory, { recursive: true, force: true });
   };
   try {
@@ -43,7 +55,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     if (provider_url === null || demo === null) throw new Error("the tests' stack has no demo provider or accounts");
     project.provide("stack", { ...stack.info, provider_url, demo });
     project.provide("pgtap", pgtap);
-    project.provide("mailbox", { url: mailbox.url });
+    project.provide("mailbox", { url: mailbox.url, smtp_url: mailbox.smtpUrl });
+    project.provide("stripe", { url: stripe.url });
     return stop;
   } catch (error) {
     await stop();

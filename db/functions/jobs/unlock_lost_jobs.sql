@@ -10,11 +10,11 @@ begin
     select held.locked_by
     from (
       select j.locked_by from graphile_worker._private_jobs j
-      where j.locked_at < now() - interval '5 seconds'
+      where j.locked_at < now() - interval '3 seconds'
       group by j.locked_by
       union
       select q.locked_by from graphile_worker._private_job_queues q
-      where q.locked_at < now() - interval '5 seconds'
+      where q.locked_at < now() - interval '3 seconds'
       group by q.locked_by
     ) held
     -- The session that holds a lock gets it again.
