@@ -120,7 +120,7 @@ select is(pg_temp.refusal('set_exchange_rate(' || bad.arguments || ')'), bad.cod
 
 -- markup
 select is(
-  api.set_markup_rule('-15.5', tenant_id => current_setting('tests.acme')::uuid, model => 'test-chat')::jsonb - array['id', 'created_at'],
+  api.set_markup_rule('-15.5', tenant_id => current_setting('tests.acme')::uuid, model => 'test-chat')::jsonb - array['id', 'created_at', 'valid_from'],
   jsonb_build_object('tenant_id', current_setting('tests.acme'), 'user_id', null, 'model', 'test-chat', 'percent', '-15.5000'),
   'a markup for a tenant and a model');
 select is(api.set_markup_rule(30, tenant_id => current_setting('tests.acme')::uuid, model => 'test-chat') ->> 'percent', '30.0000', 'set again, it is replaced');

@@ -77,7 +77,7 @@ select is_empty(
 select set_eq(
   $$select pg_temp.name_of(f) from pg_temp.functions() f where f.prosecdef and f.pronamespace <> 'api'::regnamespace$$,
   array[
-    'app.add_member_limits', 'app.anonymise_login', 'app.audit_change', 'app.check_request', 'app.checkout_session_order', 'app.claim_email',
+    'app.add_member_limits', 'app.announce_price_rises', 'app.queue_price_announcement', 'app.stage_price_import', 'app.anonymise_login', 'app.audit_change', 'app.check_request', 'app.checkout_session_order', 'app.claim_email',
     'app.claim_password_email', 'app.claim_webhook', 'app.create_login', 'app.create_password_token', 'app.create_usage_partitions',
     'app.expire_payment_orders', 'app.fail_payment_order', 'app.export_login', 'app.find_password_reset_user', 'app.keep_price_history',
     'app.notify_catalogue_change', 'app.notify_expiring_keys', 'app.notify_key_change', 'app.notify_running_out',
@@ -100,7 +100,7 @@ select is_empty(
     where f.pronamespace = 'api'::regnamespace and f.provolatile <> 'v' and f.prosrc ~* '\m(insert into|update|delete from|for (no key )?update)\M'$$,
   'a function that is called stable writes nothing');
 select functions_are('api', array[
-    'add_provider_rate', 'adjust_balance', 'authorize_request', 'change_password', 'close_my_account', 'close_user', 'create_member', 'create_payment_order',
+    'add_provider_rate', 'apply_price_import', 'check_prices', 'preview_price_import', 'upcoming_price_changes', 'adjust_balance', 'authorize_request', 'change_password', 'close_my_account', 'close_user', 'create_member', 'create_payment_order',
     'create_redemption_batch', 'create_tenant', 'create_virtual_key', 'create_webhook_endpoint', 'delete_auto_top_up', 'delete_markup_rule',
     'delete_portkey_config', 'delete_provider_key', 'delete_provider_rate', 'delete_virtual_key', 'delete_webhook_endpoint',
     'disable_virtual_key', 'enable_virtual_key', 'explain_charge', 'export_my_data', 'failing_providers', 'invite_member', 'issue_password_token', 'leave_tenant',

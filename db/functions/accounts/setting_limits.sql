@@ -27,6 +27,7 @@ as $$
     ('lease_max_requests',           'integer', 1,    10000),
     ('lease_grace_seconds',          'integer', 0,    3600),
     ('lease_grace_requests',         'integer', 0,    100000),
+    ('price_notice_days',            'integer', 0,    365),
     ('provider_failure_threshold',   'integer', 1,    1000),
     ('provider_failure_window_seconds', 'integer', 1, 86400),
     ('provider_cooldown_seconds',    'integer', 1,    3600),

@@ -8,7 +8,9 @@ begin
   delete from data.markup_rule r where r.id = delete_markup_rule.id returning r.* into v_rule;
   if not found then
     perform app.raise_error('markup_rule_not_found');
-  elsif v_rule.tenant_id is null and v_rule.user_id is null and v_rule.model is null then
+  elsif v_rule.tenant_id is null and v_rule.user_id is null and v_rule.model is null
+    and v_rule.valid_from <= app.now()
+  then
     perform app.raise_error('default_markup_required');
   end if;
 end

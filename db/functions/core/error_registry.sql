@@ -77,6 +77,7 @@ as $$
     ('default_markup_required',       409, 'The rule for all tenants, users and models can be changed but not deleted.'),
     ('portkey_config_not_found',      404, 'The Portkey config does not exist.'),
     ('invalid_portkey_config',        400, 'The Portkey config may set strategy, retry, request_timeout, override_params and strict_open_ai_compliance.'),
+    ('price_import_not_found',        404, 'The import of prices does not exist.'),
     ('rate_in_force',                 409, 'A rate that has been in force cannot change. Add a new one.'),
     ('setting_not_found',             404, 'The setting does not exist.'),
     ('invalid_setting',               400, 'The value does not fit the setting.'),

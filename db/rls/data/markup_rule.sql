@@ -7,7 +7,7 @@ create policy platform_admin_read_all on data.markup_rule for select to platform
 grant select on data.markup_rule to platform_admin;
 
 create or replace view api.markup_rule with (security_invoker = true) as
-select r.id, r.tenant_id, r.user_id, r.model, r.percent::text as percent, r.created_at
+select r.id, r.tenant_id, r.user_id, r.model, r.percent::text as percent, r.created_at, nullif(r.valid_from, '-infinity') as valid_from
 from data.markup_rule r;
 
 grant select on api.markup_rule to platform_admin;
@@ -19,3 +19,4 @@ comment on column api.markup_rule.user_id is 'The user it is for. Null: any.';
 comment on column api.markup_rule.model is 'The model it is for. Null: any.';
 comment on column api.markup_rule.percent is 'Markup in percent of the wholesale price; negative for a discount, -100 for free.';
 comment on column api.markup_rule.created_at is 'When it was made.';
+comment on column api.markup_rule.valid_from is 'From when on it is in force, in place of the one before for the same scope. Null: always.';
