@@ -1,6 +1,6 @@
 // Brings a PostgreSQL 18 database up to this version: migrations, then functions, policies and views in one transaction.
 // Running it again changes nothing. Environment: DATABASE_URL and, to set the login roles' passwords,
-// AUTHENTICATOR_PASSWORD, WORKER_PASSWORD, PROXY_LISTENER_PASSWORD.
+// AUTHENTICATOR_PASSWORD, WORKER_PASSWORD, PROXY_LISTENER_PASSWORD; each may be in a file that NAME_FILE names.
 import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -10,18 +10,24 @@ import { promisify } from "node:util";
 import { runMigrations } from "graphile-worker";
 import pg from "pg";
 import { z } from "zod";
+import { readVariables } from "../lib/environment.ts";
 
 const DB_DIRECTORY = path.dirname(fileURLToPath(import.meta.url));
 const PROJECT_DIRECTORY = path.dirname(DB_DIRECTORY);
 const OLDEST_POSTGRES = 180_000;
 
-const passwordSchema = z.string().min(8).optional();
+const passwordSchema = z.string().min(8, "expected 8 characters or more").optional();
 const environmentSchema = z.object({
-  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  DATABASE_URL: z.url({
+    protocol: /^postgres(ql)?$/,
+    error: "expected the URL of the database as its owner, postgres://user:password@host:port/name",
+  }),
   AUTHENTICATOR_PASSWORD: passwordSchema,
   WORKER_PASSWORD: passwordSchema,
   PROXY_LISTENER_PASSWORD: passwordSchema,
 });
+
+export const VARIABLES = Object.keys(environmentSchema.shape);
 
 export type DeployOptions = {
   databaseUrl: string;
@@ -153,13 +159,20 @@ async function sqlFiles(directory: string): Promise<string[]> {
     .map((name) => path.join(root, name));
 }
 
-if (import.meta.main) {
-  const parsed = environmentSchema.safeParse(process.env);
-  if (!parsed.success) {
+/** Ends the process with one line per wrong variable that says what is expected. */
+function readEnvironment(): z.infer<typeof environmentSchema> {
+  try {
+    const parsed = environmentSchema.safeParse(readVariables(VARIABLES, process.env));
+    if (parsed.success) return parsed.data;
     for (const issue of parsed.error.issues) console.error(`${issue.path.join(".")}: ${issue.message}`);
-    process.exit(1);
+  } catch (error) {
+    console.error((error as Error).message);
   }
-  const environment = parsed.data;
+  process.exit(1);
+}
+
+if (import.meta.main) {
+  const environment = readEnvironment();
   const passwords = {
     ...(environment.AUTHENTICATOR_PASSWORD && { authenticator: environment.AUTHENTICATOR_PASSWORD }),
     ...(environment.WORKER_PASSWORD && { worker: environment.WORKER_PASSWORD }),

@@ -186,7 +186,7 @@ class StackBuilder {
         ADMIN_PORT: String(ports.ADMIN_PORT),
         POSTGREST_URL: restUrl,
         PORTKEY_URL: portkeyUrl,
-        GATEWAY_TOKEN: signJwt({ role: "gateway" }, secrets.jwt_secret),
+        GATEWAY_TOKEN: signJwt({ role: "gateway", demo: true }, secrets.jwt_secret),
       },
       isReady: () => answers(`${proxyUrl}/health`),
     });
