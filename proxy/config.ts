@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { readVariables } from "../lib/environment.ts";
 
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
 const milliseconds = (fallback: number) => z.coerce.number().int().min(1).default(fallback);
@@ -28,16 +29,17 @@ const schema = z.object({
   TRUST_PROXY: trustProxy,
 });
 
+export const VARIABLES = Object.keys(schema.shape);
+
 export type Config = z.infer<typeof schema>;
 
 /**
- * Reads the proxy's settings.
+ * Reads the proxy's settings. Empty variables count as unset; NAME_FILE names a file that holds NAME.
  *
  * @throws Error whose message names every wrong variable and what it should be
  */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
-  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
-  const result = schema.safeParse(set);
+  const result = schema.safeParse(readVariables(VARIABLES, environment));
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
   throw new Error(`wrong configuration of the proxy\n  ${problems.join("\n  ")}`);
