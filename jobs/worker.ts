@@ -6,6 +6,7 @@ import { connectionUrl } from "./database.ts";
 import { Liveness } from "./liveness.ts";
 import { graphileLogger } from "./log.ts";
 import { createMailer, type Mailer } from "./mail/mailer.ts";
+import { announcePriceRises } from "./tasks/announce-price-rises.ts";
 import { createCheckoutSession } from "./tasks/create-checkout-session.ts";
 import { createUsagePartitions } from "./tasks/create-usage-partitions.ts";
 import { expirePaymentOrders } from "./tasks/expire-payment-orders.ts";
@@ -29,6 +30,7 @@ const taskList = (config: Config, log: Logger, mailer: Mailer | undefined): Task
   send_invitation: sendInvitation(log, mailer),
   notify_expiring_keys: notifyExpiringKeys(log),
   notify_running_out: notifyRunningOut(log),
+  announce_price_rises: announcePriceRises(log),
   upkeep: upkeep(log),
   create_usage_partitions: createUsagePartitions(log),
   create_checkout_session: createCheckoutSession(log, config),
@@ -42,6 +44,7 @@ const cronItems = parseCronItems([
   { task: "create_usage_partitions", match: "3 * * * *", options: { jobKey: "create_usage_partitions" } },
   { task: "expire_payment_orders", match: "*/5 * * * *", options: { jobKey: "expire_payment_orders" } },
   { task: "roll_up_usage", match: "* * * * *", options: { jobKey: "roll_up_usage" } },
+  { task: "announce_price_rises", match: "27 * * * *", options: { jobKey: "announce_price_rises" } },
   { task: "notify_expiring_keys", match: "17 * * * *", options: { jobKey: "notify_expiring_keys" } },
   {
     task: "notify_running_out",
