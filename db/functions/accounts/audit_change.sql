@@ -3,7 +3,9 @@ language plpgsql volatile security definer
 set search_path = ''
 as $$
 declare
-  v_secret_columns constant text[] := array['hashed_password', 'token_hash', 'key_hash', 'previous_key_hash', 'encrypted_secret']
+  v_secret_columns constant text[] := array['hashed_password', 'token_hash', 'key_hash', 'previous_key_hash', 'encrypted_secret',
+    -- Addresses of webhooks may hold one.
+    'encrypted_previous_secret', 'url']
     || case when current_setting('app.anonymising', true) = 'on' then array['username', 'name', 'ip_allowlist'] else '{}' end;
   v_money_columns text[];
   v_before jsonb := to_jsonb(old);
@@ -41,6 +43,8 @@ begin
     when 'data.virtual_key'::regclass then v_row ->> 'tenant_id'
     when 'data.member_limit'::regclass then v_row ->> 'tenant_id'
     when 'data.ledger_entry'::regclass then v_row ->> 'tenant_id'
+    when 'data.webhook_endpoint'::regclass then (select p.tenant_id::text from data.user_profile p where p.user_id = (v_row ->> 'user_id')::uuid)
+    when 'data.notification_preference'::regclass then (select p.tenant_id::text from data.user_profile p where p.user_id = (v_row ->> 'user_id')::uuid)
     when 'auth.login'::regclass then (select p.tenant_id::text from data.user_profile p where p.user_id = (v_row ->> 'id')::uuid)
     when 'auth.password_token'::regclass then (select p.tenant_id::text from data.user_profile p where p.user_id = (v_row ->> 'login_id')::uuid)
   end::uuid;
@@ -93,3 +97,7 @@ create or replace trigger _900_audit
 -- What admins book by hand; calls and payments are not their doing.
 create or replace trigger _900_audit after insert on data.ledger_entry
   for each row when (new.kind <> 'usage') execute function app.audit_change('id');
+create or replace trigger _900_audit after insert or delete or update on data.webhook_endpoint
+  for each row execute function app.audit_change('id');
+create or replace trigger _900_audit after insert or delete or update on data.notification_preference
+  for each row execute function app.audit_change('user_id', 'event', 'channel');
