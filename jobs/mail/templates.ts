@@ -50,12 +50,24 @@ class Facts {
     return formatTime(this.text(name));
   }
 
+  /** The models of a price rise, one line each: what is priced, the price before and after. */
+  priceRises(): string[] {
+    const models = this.#payload.models;
+    if (!Array.isArray(models)) return [];
+    return models.map(({ model, prices }: { model: string; prices: { unit: string; old: string; new: string }[] }) => {
+      const changes = prices.map((price) => `${price.unit} ${trimZeros(price.old)} → ${trimZeros(price.new)}`);
+      return `${model}: ${changes.join(", ")} ${this.text("currency")}`;
+    });
+  }
+
   key(): string {
     return this.language === "zh"
       ? `“${this.text("name")}”(${this.text("key_prefix")}…)`
       : `"${this.text("name")}" (${this.text("key_prefix")}…)`;
   }
 }
+
+const trimZeros = (amount: string): string => amount.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
 
 const formatTime = (iso: string): string => {
   const time = new Date(iso);
@@ -110,6 +122,24 @@ const english: Record<string, CopyWriter> = {
       `Your balance is ${facts.money("balance")}.`,
     ],
   }),
+  "payment.refunded": (facts) => ({
+    subject: `Refunded: ${facts.money("amount")}`,
+    lines: [
+      `A payment of yours was refunded by ${facts.money("amount")} (order ${facts.text("order_id")}).`,
+      `Your balance is ${facts.money("balance")}.`,
+    ],
+  }),
+  "payment.disputed": (facts) => ({
+    subject: `A payment is disputed: ${facts.money("amount")}`,
+    lines: [
+      `Until the dispute is settled, ${facts.money("amount")} (order ${facts.text("order_id")}) are taken off your balance.`,
+      `Your balance is ${facts.money("balance")}.`,
+    ],
+  }),
+  "price.rise": (facts) => ({
+    subject: "Prices will rise",
+    lines: [`From ${facts.time("valid_from")} on these models cost more than now:`, ...facts.priceRises()],
+  }),
   "key.created": (facts) => ({
     subject: "A virtual key was created",
     lines: [`The virtual key ${facts.key()} was created.`],
@@ -143,6 +173,26 @@ const english: Record<string, CopyWriter> = {
       `We could not deliver to ${facts.text("url")}, so nothing is posted there any more.`,
       `The last reason: ${facts.text("reason")}`,
       "Switch it on again when it works.",
+    ],
+  }),
+  "payment.rejected": (facts) => ({
+    subject: "A payment needs to be looked at",
+    lines: [
+      `An event of the channel ${facts.text("channel")} was not booked: ${facts.text("outcome")}.`,
+      `Event ${facts.text("event_id")}, order ${facts.text("order_id")}.`,
+    ],
+  }),
+  "provider.failing": (facts) => ({
+    subject: `Provider failing: ${facts.text("provider")}`,
+    lines: [
+      `${facts.text("provider")} failed ${facts.text("failures")} times in a row (${facts.text("error_code")}) and comes last until ${facts.time("disabled_until")}.`,
+      `Model: ${facts.text("model")} (${facts.text("upstream_model")}). Provider key: ${facts.text("provider_key")}.`,
+    ],
+  }),
+  "provider.key_refused": (facts) => ({
+    subject: `Provider key refused: ${facts.text("provider")}`,
+    lines: [
+      `${facts.text("provider")} does not accept the key "${facts.text("provider_key")}" any more. It has been switched off.`,
     ],
   }),
   "reconciliation.difference": (facts) => ({
@@ -197,6 +247,24 @@ const chinese: Record<string, CopyWriter> = {
       `当前余额为 ${facts.money("balance")}。`,
     ],
   }),
+  "payment.refunded": (facts) => ({
+    subject: `已退款:${facts.money("amount")}`,
+    lines: [
+      `您的付款(订单 ${facts.text("order_id")})已退款 ${facts.money("amount")}。`,
+      `当前余额为 ${facts.money("balance")}。`,
+    ],
+  }),
+  "payment.disputed": (facts) => ({
+    subject: `付款存在争议:${facts.money("amount")}`,
+    lines: [
+      `争议解决之前,已从您的余额中扣除 ${facts.money("amount")}(订单 ${facts.text("order_id")})。`,
+      `当前余额为 ${facts.money("balance")}。`,
+    ],
+  }),
+  "price.rise": (facts) => ({
+    subject: "价格上调通知",
+    lines: [`自 ${facts.time("valid_from")} 起,以下模型的价格将上调:`, ...facts.priceRises()],
+  }),
   "key.created": (facts) => ({
     subject: "已创建虚拟密钥",
     lines: [`虚拟密钥${facts.key()}已创建。`],
@@ -232,6 +300,24 @@ const chinese: Record<string, CopyWriter> = {
       "恢复正常后,您可以重新启用它。",
     ],
   }),
+  "payment.rejected": (facts) => ({
+    subject: "有一笔付款需要处理",
+    lines: [
+      `渠道 ${facts.text("channel")} 的事件未入账:${facts.text("outcome")}。`,
+      `事件 ${facts.text("event_id")},订单 ${facts.text("order_id")}。`,
+    ],
+  }),
+  "provider.failing": (facts) => ({
+    subject: `供应商连续失败:${facts.text("provider")}`,
+    lines: [
+      `${facts.text("provider")} 已连续失败 ${facts.text("failures")} 次(${facts.text("error_code")}),在 ${facts.time("disabled_until")} 之前排在最后。`,
+      `模型:${facts.text("model")}(${facts.text("upstream_model")})。供应商密钥:${facts.text("provider_key")}。`,
+    ],
+  }),
+  "provider.key_refused": (facts) => ({
+    subject: `供应商密钥被拒绝:${facts.text("provider")}`,
+    lines: [`${facts.text("provider")} 不再接受密钥“${facts.text("provider_key")}”,该密钥已停用。`],
+  }),
   "reconciliation.difference": (facts) => ({
     subject: "对账发现差异",
     lines: [`对账 ${facts.text("reconciliation_id")} 发现 ${facts.text("differences")} 处差异。`],
@@ -240,8 +326,8 @@ const chinese: Record<string, CopyWriter> = {
 
 const COPY: Record<Language, Record<string, CopyWriter>> = { en: english, zh: chinese };
 
-/** The events that have a template of their own; any other is told by its name and facts. */
-export const TEMPLATE_EVENTS = Object.keys(english);
+/** The events that have a template of their own, by language; any other is told by its name and facts. */
+export const TEMPLATE_EVENTS = { en: Object.keys(english), zh: Object.keys(chinese) };
 
 const WORDS = {
   en: {

@@ -14,6 +14,9 @@ as $$
     ('account.suspended',         'user',           true, true,  true),
     ('account.closed',            'user',           true, true,  true),
     ('payment.received',          'user',           true, true,  true),
+    ('payment.refunded',          'user',           true, true,  true),
+    ('payment.disputed',          'user',           true, true,  true),
+    ('price.rise',                'user',           true, true,  true),
     ('key.created',               'user',           true, false, true),
     ('key.rotated',               'user',           true, false, true),
     ('key.expiring',              'user',           true, true,  true),
@@ -21,7 +24,7 @@ as $$
     ('key.budget_exhausted',      'user',           true, true,  true),
     ('webhook.disabled',          'user',           true, true,  false),
     ('reconciliation.difference', 'platform_admin', true, true,  true),
-    ('price.rise',                'user',           true, true,  true),
+    ('payment.rejected',          'platform_admin', true, true,  true),
     ('provider.failing',          'platform_admin', true, true,  true),
     ('provider.key_refused',      'platform_admin', true, true,  true)
 $$;
