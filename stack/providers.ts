@@ -35,6 +35,7 @@ interface ProviderRow {
   base_url: string | null;
   endpoints: string[];
   is_active: boolean;
+  is_direct: boolean;
 }
 
 interface KeyRow {
@@ -89,14 +90,16 @@ export async function routeProviders(routing: ProviderRouting): Promise<string> 
 
 async function providers(client: pg.Client): Promise<ProviderRow[]> {
   const { rows } = await client.query<ProviderRow>(
-    "select name, display_name, portkey_provider, base_url, endpoints, is_active from data.provider",
+    "select name, display_name, portkey_provider, base_url, endpoints, is_active, is_direct from data.provider",
   );
   return rows;
 }
 
 async function setBaseUrl(client: pg.Client, provider: ProviderRow, baseUrl: string | null): Promise<void> {
+  const { name, portkey_provider, endpoints, display_name, is_active, is_direct } = provider;
   await client.query(
-    `select api.set_provider(name => $1, portkey_provider => $2, endpoints => $3, display_name => $4, base_url => $5, is_active => $6)`,
-    [provider.name, provider.portkey_provider, provider.endpoints, provider.display_name, baseUrl, provider.is_active],
+    `select api.set_provider(name => $1, portkey_provider => $2, endpoints => $3, display_name => $4, base_url => $5,
+      is_active => $6, is_direct => $7)`,
+    [name, portkey_provider, endpoints, display_name, baseUrl, is_active, is_direct && baseUrl !== null],
   );
 }

@@ -1,5 +1,5 @@
 begin;
-select plan(64);
+select plan(67);
 
 select tests.create_user('root', role => 'platform_admin');
 select set_config('app.settings.master_key', 'the first master key', true);
@@ -10,14 +10,20 @@ select tests.authenticate_as('root');
 select is(
   api.set_provider('acme-ai', 'openai', '{embeddings,chat/completions,chat/completions}', 'Acme AI', 'https://api.acme.example/v1/')::jsonb - 'created_at',
   '{"name": "acme-ai", "display_name": "Acme AI", "portkey_provider": "openai", "base_url": "https://api.acme.example/v1",
-    "endpoints": ["chat/completions", "embeddings"], "is_active": true}'::jsonb,
+    "endpoints": ["chat/completions", "embeddings"], "is_active": true, "is_direct": false}'::jsonb,
   'a provider is added; its endpoints are kept once each, its URL without a slash at the end');
 select is(
   api.set_provider('acme-ai', 'anthropic', '{messages}', is_active => false)::jsonb - 'created_at',
   '{"name": "acme-ai", "display_name": "acme-ai", "portkey_provider": "anthropic", "base_url": null, "endpoints": ["messages"],
-    "is_active": false}'::jsonb,
+    "is_active": false, "is_direct": false}'::jsonb,
   'set again, it is replaced: what is left out takes its default');
 select is(count(*), 1::bigint, 'and there is still one') from api.provider where name = 'acme-ai';
+select is(api.set_provider('fast', 'dashscope', '{chat/completions}', base_url => 'https://api.fast.example/v1', is_direct => true) ->> 'is_direct', 'true',
+  'a provider of OpenAI''s protocol can be called without the gateway');
+select is(pg_temp.refusal($$set_provider('fast', 'anthropic', '{messages}', base_url => 'https://api.fast.example', is_direct => true)$$), 'invalid_provider',
+  'one of another protocol cannot');
+select is(pg_temp.refusal($$set_provider('fast', 'openai', '{chat/completions}', is_direct => true)$$), 'invalid_provider',
+  'nor one whose address only the gateway knows');
 
 select is(pg_temp.refusal(format('set_provider(%L, %L, %L)', bad.name, bad.portkey_provider, bad.endpoints)), 'invalid_provider', bad.why)
 from (values

@@ -136,6 +136,8 @@ begin
       select json_agg(json_build_object('index', t.ordinality - 1, 'provider', t.value -> 'provider',
         'upstream_model', t.value -> 'upstream_model') order by t.ordinality)
       from jsonb_array_elements(v_targets) with ordinality as t),
+    'is_direct', jsonb_array_length(v_targets) = 1
+      and exists (select from data.provider p where p.name = v_targets -> 0 ->> 'provider' and p.is_direct),
     'headers', v_member.headers || v_limits.headers);
 end
 $$;
@@ -149,7 +151,8 @@ max_output_tokens: what the caller asked for at most; null when it did not. requ
 a lease is one grant for several calls of this key, model and endpoint, none larger than this one, to be begun within lease_ms; the database
 decides how many it gives. client_ip: where the call comes from. units: what the call will use beside tokens: {images, image_size,
 image_quality, characters, seconds}. returned_permits: calls of earlier leases of the same payer that were not begun, [{grant_id, requests}].
-Returns the grant, the Portkey config (it holds provider keys: for the gateway only), its targets in order and headers for the caller.
+Returns the grant, the Portkey config (it holds provider keys: for the gateway only), its targets in order, whether its only target can
+be called without Portkey (is_direct) and headers for the caller.
 grace_requests more calls may begin for grace_ms beyond lease_ms, while the database cannot be reached; they are held as well.
 Errors, in the order of the checks: invalid_api_key, key_disabled, key_expired, ip_not_allowed; account_suspended, account_pending,
 account_overdue; model_not_found, model_not_allowed, endpoint_not_supported; no_channel; invalid_request (units); key_budget_exceeded; rate_limit_exceeded; both

@@ -7,7 +7,7 @@ create policy platform_admin_read_all on data.provider for select to platform_ad
 grant select on data.provider to platform_admin;
 
 create or replace view api.provider with (security_invoker = true) as
-select p.name, p.display_name, p.portkey_provider, p.base_url, p.endpoints, p.is_active, p.created_at
+select p.name, p.display_name, p.portkey_provider, p.base_url, p.endpoints, p.is_active, p.created_at, p.is_direct
 from data.provider p;
 
 grant select on api.provider to platform_admin;
@@ -20,3 +20,4 @@ comment on column api.provider.base_url is 'Base URL of its API. Null: the gatew
 comment on column api.provider.endpoints is 'AI endpoints it serves, such as chat/completions.';
 comment on column api.provider.is_active is 'Whether calls are routed to it.';
 comment on column api.provider.created_at is 'When it was added.';
+comment on column api.provider.is_direct is 'Whether calls that only it can serve go to it without the gateway in between.';
