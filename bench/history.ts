@@ -119,8 +119,8 @@ async function createAccounts(client: pg.Client, { users, tenants }: HistoryOpti
     select t.id, 'Tenant ' || t.no, 'bench-' || t.no, 'CNY' from bench.tenant t;
     insert into auth.login (id, email, role)
     select a.user_id, 'account-' || a.no || '@bench.example', a.role from bench.account a;
-    insert into data.user_profile (user_id, username, tenant_id, status)
-    select a.user_id, 'account ' || a.no, a.tenant_id, 'active' from bench.account a;
+    insert into data.user_profile (user_id, username, tenant_id)
+    select a.user_id, 'account ' || a.no, a.tenant_id from bench.account a;
     insert into data.virtual_key (id, user_id, tenant_id, name, key_hash, key_prefix)
     select a.key_id, a.user_id, a.tenant_id, 'bench', sha256(a.key_id::text::bytea), 'vk_bench' from bench.account a;
     insert into auth.session (id, login_id, expires_at)
@@ -208,6 +208,11 @@ async function createLedger(client: pg.Client): Promise<void> {
     from data.usage_log u
     where u.ledger_entry_id is not null
     group by 1, 2, 3`);
+  const { rows: indexes } = await client.query<{ name: string; definition: string }>(
+    `select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition
+     from pg_index where indrelid = 'data.ledger_entry'::regclass and not indisunique`,
+  );
+  for (const { name } of indexes) await client.query(`drop index ${name}`);
   await client.query(`
     insert into data.ledger_entry (user_id, tenant_id, kind, amount, balance_after, currency, reference, created_at)
     select e.user_id, e.tenant_id, 'top_up', sum(e.charge) + ${BALANCE}, sum(e.charge) + ${BALANCE}, 'CNY', 'bench ' || e.user_id,
@@ -221,9 +226,10 @@ async function createLedger(client: pg.Client): Promise<void> {
       'usage ' || e.id, e.created_at
     from bench.entry e
     order by e.created_at`);
+  for (const { definition } of indexes) await client.query(definition);
   await client.query(`
-    update data.user_profile p set balance = ${BALANCE} from bench.account a
-    where a.user_id = p.user_id and exists (select from data.ledger_entry l where l.user_id = p.user_id);
+    update data.user_profile p set balance = ${BALANCE}, status = 'active'
+    where p.user_id in (select e.user_id from bench.entry e);
     drop table bench.entry`);
 }
 

@@ -238,6 +238,14 @@ async function measureCalls(
   }));
 }
 
+/** How many differences the books of the whole history have. */
+async function countDifferences(databaseUrl: string): Promise<number> {
+  return withClient(databaseUrl, async (client) => {
+    const { rows: counted } = await client.query("select count(*)::integer as differences from app.reconcile()");
+    return counted[0].differences;
+  });
+}
+
 async function tableSizes(databaseUrl: string): Promise<{ usage_log: string; ledger_entry: string; entries: string }> {
   return withClient(databaseUrl, async (client) => {
     const { rows: sizes } = await client.query(
@@ -307,6 +315,11 @@ await benchmark(
     const accounts = await createHistory({ databaseUrl: full, rows, months, users, tenants });
     const generatedS = (Date.now() - startMs) / 1000;
     signal.throwIfAborted();
+    progress("reconciliation");
+    let differences = 0;
+    const reconcileMs = await timed(async () => {
+      differences = await countDifferences(full);
+    });
 
     progress("calls");
     const calls = await measureCalls({ empty, full }, keys, stack.secrets.master_key, signal);
@@ -320,8 +333,17 @@ await benchmark(
     const notes = [
       `usage_log ${sizes.usage_log} with its indexes; ${figure(Number(sizes.entries))} ledger entries, ${sizes.ledger_entry}; ` +
         `${figure(users)} accounts; written in ${figure(generatedS)} s`,
+      `reconcile() over all of it: ${figure(differences)} differences, ${figure(reconcileMs / 1000, 1)} s`,
     ];
-    const figures = { options: { rows, months, users, tenants, runs }, sizes, generatedS, queries, calls };
+    const reconciliation = { differences, ms: reconcileMs };
+    const figures = {
+      options: { rows, months, users, tenants, runs },
+      sizes,
+      generatedS,
+      reconciliation,
+      queries,
+      calls,
+    };
     publish({ name: "bench:log", tables: tablesOf(queries, calls, notes), figures }, options.report);
   },
   { postgresSettings: { shared_buffers: "512MB", max_wal_size: "8GB" } },
