@@ -1,0 +1,51 @@
+import type { Logger } from "pino";
+import type { Config } from "../config.ts";
+import { ConfigChanges } from "../config-changes.ts";
+import type { Gateway } from "../gateway.ts";
+import type { Metrics } from "../metrics.ts";
+import { Encryption } from "./encryption.ts";
+import type { GrantStore } from "./grant-store.ts";
+import { Leases } from "./leases.ts";
+import { MemoryGrants } from "./memory-grants.ts";
+import { RedisGrants } from "./redis-grants.ts";
+import { Returns } from "./returns.ts";
+import { SharedGrants } from "./shared-grants.ts";
+
+const REDIS_TIMEOUT_MS = 50;
+
+/** What the proxy authorises calls with, as its configuration wants it. `stop` gives back what is left of the leases. */
+export function startLeases(
+  config: Config,
+  { gateway, metrics, log }: { gateway: Gateway; metrics: Metrics; log: Logger },
+): { leases: Leases; stop: () => Promise<void> } {
+  const returns = new Returns();
+  const memory = new MemoryGrants();
+  let store: GrantStore = memory;
+  if (config.REDIS_URL !== undefined && config.GRANT_ENCRYPTION_KEY !== undefined) {
+    const encryption = new Encryption(config.GRANT_ENCRYPTION_KEY);
+    const redis = new RedisGrants({ url: config.REDIS_URL, encryption, timeoutMs: REDIS_TIMEOUT_MS });
+    store = new SharedGrants({ redis, memory, log, unused: (unused) => returns.add(unused) });
+  }
+  let changes: ConfigChanges | undefined;
+  const leases = new Leases({
+    authorize: (...args) => gateway.authorize(...args),
+    returnPermits: (permits) => gateway.returnPermits(permits),
+    store,
+    returns,
+    isListening: () => changes?.isListening ?? false,
+    maxRequests: config.LEASE_MAX_REQUESTS,
+    log,
+    counted: (source) => metrics.admitted(source),
+  });
+  if (config.DATABASE_LISTEN_URL !== undefined && config.LEASE_MAX_REQUESTS > 1) {
+    changes = new ConfigChanges(config.DATABASE_LISTEN_URL, (what) => leases.drop(what), log);
+    changes.start();
+  }
+  return {
+    leases,
+    async stop() {
+      await changes?.stop();
+      await leases.close();
+    },
+  };
+}
