@@ -17,14 +17,14 @@ import type { Postgrest } from "./postgrest.ts";
  * @param isReady false from the beginning of the shutdown on
  */
 export function createApp(services: Services, postgrest: Postgrest, log: Logger, isReady: () => boolean): Express {
-  const { config, gateway, portkey, metrics } = services;
+  const { config, gateway, metrics } = services;
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
   app.set("trust proxy", config.TRUST_PROXY);
 
   app.use(observe(log, metrics, isReady));
-  app.get("/health", healthRoute(gateway, portkey, isReady));
+  app.get("/health", healthRoute(services, isReady));
   app.use(["/v1", "/api/chat"], refuseKeyInUrl);
   for (const endpoint of ENDPOINTS) app.post(`/v1/${endpoint}`, aiRoute(services, endpoint));
   app.post("/api/chat/completions", aiRoute(services, "chat/completions"));

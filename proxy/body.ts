@@ -33,7 +33,10 @@ export function readBody(req: IncomingMessage, limit: number): Promise<Buffer> {
       chunks = null;
       reject(error);
     });
-    req.on("end", () => resolve(Buffer.concat(chunks ?? [])));
+    req.on("end", () => {
+      resolve(Buffer.concat(chunks ?? []));
+      chunks = null;
+    });
     req.on("close", () =>
       reject(new ApiError(400, "client_closed", "The request ended before its body was complete.")),
     );

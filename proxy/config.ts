@@ -1,3 +1,4 @@
+import path from "node:path";
 import { z } from "zod";
 import { readVariables } from "../lib/environment.ts";
 
@@ -14,22 +15,58 @@ const trustProxy = z
     return /^\d+$/.test(value) ? Number(value) : value.split(",").map((address) => address.trim());
   });
 
-const schema = z.object({
+const listOfUrls = z
+  .string()
+  .transform((list) => list.split(",").map((url) => url.trim()))
+  .pipe(z.array(httpUrl).min(1));
+
+/** 32 bytes, in base64 or hex. */
+const encryptionKey = z.string().transform((text, context) => {
+  const key = Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? "hex" : "base64");
+  if (key.length === 32) return key;
+  context.addIssue("expected 32 random bytes in base64 or hex");
+  return z.NEVER;
+});
+
+const variables = z.object({
   PROXY_HOST: z.string().min(1).default("0.0.0.0"),
   PROXY_PORT: port(3001),
   ADMIN_HOST: z.string().min(1).default("127.0.0.1"),
   ADMIN_PORT: port(9001),
   POSTGREST_URL: httpUrl,
-  PORTKEY_URL: httpUrl,
+  PORTKEY_URLS: listOfUrls,
   GATEWAY_TOKEN: z.string({ error: "expected a JWT of role gateway" }).min(1, "expected a JWT of role gateway"),
   BODY_LIMIT_BYTES: z.coerce.number().int().min(1).default(33_554_432),
   REQUEST_TIMEOUT_MS: milliseconds(600_000),
   SHUTDOWN_TIMEOUT_MS: milliseconds(30_000),
+  SETTLE_TIMEOUT_MS: milliseconds(2_000),
+  JOURNAL_DIRECTORY: z
+    .string()
+    .default("journal")
+    .transform((directory) => path.resolve(directory)),
+  JOURNAL_FSYNC: z
+    .enum(["0", "1"])
+    .default("0")
+    .transform((value) => value === "1"),
+  SETTLE: z.enum(["database", "journal"]).default("database"),
+  DATABASE_LISTEN_URL: z
+    .url({ protocol: /^postgres(ql)?$/, error: "expected postgres://proxy_listener:password@host:port/database" })
+    .optional(),
+  LEASE_MAX_REQUESTS: z.coerce.number().int().min(1).max(10_000).default(256),
+  REDIS_URL: z.url({ protocol: /^rediss?$/, error: "expected redis://host:port" }).optional(),
+  GRANT_ENCRYPTION_KEY: encryptionKey.optional(),
+  PROXY_WORKERS: z.coerce.number().int().min(1).max(256).default(1),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
   TRUST_PROXY: trustProxy,
 });
 
-export const VARIABLES = Object.keys(schema.shape);
+const schema = variables.refine(({ REDIS_URL, GRANT_ENCRYPTION_KEY }) => !REDIS_URL || GRANT_ENCRYPTION_KEY, {
+  path: ["GRANT_ENCRYPTION_KEY"],
+  error: "expected 32 random bytes in base64 or hex, since leases go to REDIS_URL",
+});
+
+/** PORTKEY_URL is the older name of PORTKEY_URLS. */
+export const VARIABLES = [...Object.keys(variables.shape), "PORTKEY_URL"];
 
 export type Config = z.infer<typeof schema>;
 
@@ -39,7 +76,8 @@ export type Config = z.infer<typeof schema>;
  * @throws Error whose message names every wrong variable and what it should be
  */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
-  const result = schema.safeParse(readVariables(VARIABLES, environment));
+  const { PORTKEY_URL, ...set } = readVariables(VARIABLES, environment);
+  const result = schema.safeParse({ ...(PORTKEY_URL !== undefined && { PORTKEY_URLS: PORTKEY_URL }), ...set });
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
   throw new Error(`wrong configuration of the proxy\n  ${problems.join("\n  ")}`);

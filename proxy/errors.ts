@@ -76,6 +76,12 @@ export const databaseUnavailable = (cause?: unknown): ApiError =>
     cause,
   });
 
+export const journalUnavailable = (cause: unknown): ApiError =>
+  new ApiError(503, "journal_unavailable", "The service is temporarily unavailable. Try again shortly.", {
+    headers: { "retry-after": "5" },
+    cause,
+  });
+
 /**
  * PostgREST's answer to a failed call. Codes in lower case are our own, raised by the database: they are passed on.
  * Anything else (SQLSTATEs, PGRST…) is a fault of the platform, never the client's.
@@ -127,6 +133,9 @@ export function upstreamError(failure: UpstreamFailure): ApiError {
 
 export const upstreamTimeout = (): ApiError =>
   new ApiError(504, "upstream_timeout", "The provider did not answer in time.");
+
+export const upstreamInterrupted = (): ApiError =>
+  new ApiError(502, "upstream_interrupted", "The provider ended its answer before it was complete.");
 
 export const gatewayUnavailable = (cause?: unknown): ApiError =>
   new ApiError(502, "gateway_unavailable", "The routing gateway could not handle the call.", { cause });

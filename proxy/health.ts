@@ -1,12 +1,14 @@
 import type { RequestHandler } from "express";
 import type { Gateway } from "./gateway.ts";
-import type { Portkey } from "./portkey.ts";
+import type { Journal } from "./journal.ts";
+import type { PortkeyPool } from "./portkey-pool.ts";
 
 const TIMEOUT_MS = 2_000;
 const FRESH_MS = 1_000;
 
 type State = "ok" | "unavailable";
-type Health = { postgrest: State; database: State; portkey: State };
+type Health = { postgrest: State; database: State; portkey: State; journal: State };
+type Services = { gateway: Gateway; portkey: PortkeyPool; journal: Journal };
 
 /**
  * GET /health: 200 while calls can be served, else 503. The dependencies are asked at most once a second, however often
@@ -14,14 +16,14 @@ type Health = { postgrest: State; database: State; portkey: State };
  *
  * @param isReady false from the beginning of the shutdown on
  */
-export function healthRoute(gateway: Gateway, portkey: Portkey, isReady: () => boolean): RequestHandler {
+export function healthRoute(services: Services, isReady: () => boolean): RequestHandler {
   let checkedAt = Number.NEGATIVE_INFINITY;
   let latest: Promise<Health> | undefined;
 
   return async (_req, res) => {
     if (latest === undefined || performance.now() - checkedAt > FRESH_MS) {
       checkedAt = performance.now();
-      latest = check(gateway, portkey);
+      latest = check(services);
     }
     const dependencies = await latest;
     const isUp = Object.values(dependencies).every((state) => state === "ok");
@@ -30,7 +32,12 @@ export function healthRoute(gateway: Gateway, portkey: Portkey, isReady: () => b
   };
 }
 
-async function check(gateway: Gateway, portkey: Portkey): Promise<Health> {
-  const [database, isPortkeyUp] = await Promise.all([gateway.check(TIMEOUT_MS), portkey.isAlive(TIMEOUT_MS)]);
-  return { ...database, portkey: isPortkeyUp ? "ok" : "unavailable" };
+async function check({ gateway, portkey, journal }: Services): Promise<Health> {
+  const [database, isPortkeyUp, isJournalWritable] = await Promise.all([
+    gateway.check(TIMEOUT_MS),
+    portkey.isAlive(TIMEOUT_MS),
+    journal.isWritable(),
+  ]);
+  const stateIf = (isUp: boolean): State => (isUp ? "ok" : "unavailable");
+  return { ...database, portkey: stateIf(isPortkeyUp), journal: stateIf(isJournalWritable) };
 }

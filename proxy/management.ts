@@ -82,7 +82,7 @@ async function call(
 ): Promise<RpcResponse> {
   try {
     const caller = { authorization: req.headers.authorization, clientIp: contextOf(res).clientIp };
-    return await postgrest.rpc(name, args, caller);
+    return await postgrest.rpc(name, args, { caller });
   } catch (error) {
     throw databaseUnavailable(error);
   }

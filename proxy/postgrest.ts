@@ -7,6 +7,12 @@ export type Caller = { authorization: string | undefined; clientIp: string | nul
 
 export type RpcResponse = { status: number; headers: Record<string, string>; body: unknown };
 
+type Options = {
+  /** The proxy itself when absent. */
+  caller?: Caller;
+  timeoutMs?: number;
+};
+
 const TIMEOUT_MS = 10_000;
 
 /** Calls PostgREST's RPCs over a pool of kept-alive connections. */
@@ -15,10 +21,13 @@ export class Postgrest {
   readonly #path: string;
   readonly #token: string;
 
-  /** @param token the proxy's own JWT, of role gateway */
-  constructor(url: string, token: string) {
+  /**
+   * @param token the proxy's own JWT, of role gateway
+   * @param connections at most; further calls wait
+   */
+  constructor(url: string, token: string, connections = 64) {
     const { origin, pathname } = new URL(url);
-    this.#pool = new Pool(origin, { connections: 64 });
+    this.#pool = new Pool(origin, { connections });
     this.#path = pathname.replace(/\/$/, "");
     this.#token = token;
   }
@@ -26,10 +35,9 @@ export class Postgrest {
   /**
    * POST /rpc/NAME.
    *
-   * @param caller the proxy itself when absent
    * @throws Error when PostgREST cannot be reached or does not answer in time; an error status is a result
    */
-  async rpc(name: string, args: object, caller?: Caller, timeoutMs = TIMEOUT_MS): Promise<RpcResponse> {
+  async rpc(name: string, args: object, { caller, timeoutMs = TIMEOUT_MS }: Options = {}): Promise<RpcResponse> {
     const authorization = caller === undefined ? `Bearer ${this.#token}` : caller.authorization;
     const { statusCode, headers, body } = await this.#pool.request({
       method: "POST",

@@ -4,10 +4,13 @@ import type { Logger } from "pino";
 import { createApp } from "./app.ts";
 import { Calls } from "./calls.ts";
 import type { Config } from "./config.ts";
+import { DirectLane } from "./direct-lane.ts";
 import { ApiError } from "./errors.ts";
 import { Gateway } from "./gateway.ts";
+import { Journal } from "./journal.ts";
+import { startLeases } from "./leases/start.ts";
 import { Metrics } from "./metrics.ts";
-import { Portkey } from "./portkey.ts";
+import { PortkeyPool } from "./portkey-pool.ts";
 import { Postgrest } from "./postgrest.ts";
 import { Recorder } from "./recorder.ts";
 import { close, createServer, listen } from "./server.ts";
@@ -15,22 +18,35 @@ import { close, createServer, listen } from "./server.ts";
 export type RunningProxy = { port: number; adminPort: number; stop(): Promise<void> };
 
 const FLUSH_TIMEOUT_MS = 10_000;
+/** One for record_usage, one for asking how the database is. */
+const BOOKKEEPING_CONNECTIONS = 2;
 
 /** Starts the proxy. `stop` ends it in phases; calling it again changes nothing. */
 export async function startProxy(config: Config, log: Logger): Promise<RunningProxy> {
+  const journal = await Journal.open({ directory: config.JOURNAL_DIRECTORY, fsync: config.JOURNAL_FSYNC, log });
   const postgrest = new Postgrest(config.POSTGREST_URL, config.GATEWAY_TOKEN);
-  const gateway = new Gateway(postgrest);
-  const portkey = new Portkey(config.PORTKEY_URL);
+  const bookkeeping = new Postgrest(config.POSTGREST_URL, config.GATEWAY_TOKEN, BOOKKEEPING_CONNECTIONS);
+  const gateway = new Gateway(postgrest, bookkeeping);
+  const portkey = new PortkeyPool(config.PORTKEY_URLS, log);
+  const directLane = new DirectLane();
   const calls = new Calls();
-  const recorder: Recorder = new Recorder(
-    (events) => gateway.recordUsage(events),
-    log,
-    () => metrics.usageRefused(),
-  );
-  const metrics = new Metrics({ calls: () => calls.size, unsettled: () => recorder.unsettled });
+  const metrics = new Metrics();
+  const recorder = new Recorder({ send: (events) => gateway.recordUsage(events), journal, log, metrics });
+  metrics.gauge("calls_in_flight", "AI calls under way", () => calls.size);
+  metrics.gauge("usage_unsettled", "Usage events not in the database yet", () => recorder.unsettled);
+  metrics.gauge("journal_depth", "Calls in the journal that are not acknowledged", () => journal.depth);
+  metrics.gauge("journal_corrupt_lines", "Lines of the journal unreadable at the start", () => journal.corruptLines);
+  metrics.gauge("journal_oldest_seconds", "Since the oldest call in the journal was closed", () => {
+    const closedAtMs = journal.oldestClosedAtMs;
+    return closedAtMs === null ? 0 : (Date.now() - closedAtMs) / 1_000;
+  });
+  const replayed = recorder.replay();
+  if (replayed > 0) log.warn({ calls: replayed }, "calls of an earlier process are in the journal: recording them");
 
   let isReady = true;
-  const services = { config, gateway, portkey, recorder, calls, metrics };
+  const { leases, stop: stopLeases } = startLeases(config, { gateway, metrics, log });
+  gateway.onDroppedKeys = (keys) => keys.forEach((key) => void leases.drop({ key }));
+  const services = { config, gateway, leases, portkey, directLane, journal, recorder, calls, metrics };
   const server = createServer(createApp(services, postgrest, log, () => isReady));
   const admin = createServer((req, res) => void serveMetrics(metrics, req, res));
   const adminPort = await listen(admin, config.ADMIN_PORT, config.ADMIN_HOST);
@@ -47,8 +63,10 @@ export async function startProxy(config: Config, log: Logger): Promise<RunningPr
     await calls.finish(deadline - Date.now(), isStopping);
     await closed;
     log.info({ unsettled: recorder.unsettled }, "shutdown: flushing usage");
-    await recorder.flush(FLUSH_TIMEOUT_MS);
-    await Promise.all([close(admin, 0), postgrest.close(), portkey.close()]);
+    await Promise.all([recorder.flush(FLUSH_TIMEOUT_MS), stopLeases()]);
+    if (recorder.unsettled > 0) log.warn({ unsettled: recorder.unsettled }, "shutdown: the rest waits in the journal");
+    await journal.end();
+    await Promise.all([close(admin, 0), postgrest.close(), bookkeeping.close(), portkey.close(), directLane.close()]);
     log.info("shutdown: done");
   };
   let stopped: Promise<void> | undefined;

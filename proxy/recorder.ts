@@ -1,31 +1,51 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { RecordRefused, type Settlement, type UsageEvent } from "./gateway.ts";
+import type { Journal, OpenedCall } from "./journal.ts";
+import type { Metrics } from "./metrics.ts";
+import { NO_USAGE } from "./usage.ts";
 
-type Pending = { event: UsageEvent; settled: (settlement: Settlement | null) => void };
+type Pending = {
+  event: UsageEvent;
+  closedAtMs: number;
+  refusals: number;
+  settled: (settlement: Settlement | null) => void;
+};
+
+type Services = {
+  send: (events: UsageEvent[]) => Promise<Settlement[]>;
+  journal: Journal;
+  log: Logger;
+  metrics: Metrics;
+};
+
+/** Where an event has got to. */
+export type Recording = {
+  /** Whether it is in the journal, and so outlives this process. */
+  journaled: Promise<boolean>;
+  /** Settles once it is in the database, however long that takes; null if the database refused it. */
+  recorded: Promise<Settlement | null>;
+};
 
 const MOST_EVENTS_PER_CALL = 500;
 const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 5_000;
+const LAST_RETRY_MS = 1_000;
+/** How often an event that the database fails on, and on no other, is tried. */
+const MOST_REFUSALS = 10;
 
 /**
- * Brings usage into the database. One call is in flight; what arrives meanwhile goes in the next. While the database is
- * away events wait and are tried again; an event the database refuses is logged whole and given up, alone.
+ * Brings usage into the database, and from there acknowledges it in the journal. One call is in flight; what arrives
+ * meanwhile goes in the next. While the database is away events wait and are tried again. An event that the database will
+ * never take is put aside, alone.
  */
 export class Recorder {
-  readonly #send: (events: UsageEvent[]) => Promise<Settlement[]>;
-  readonly #log: Logger;
-  readonly #refused: () => void;
+  readonly #services: Services;
   #queue: Pending[] = [];
   #unsettled = 0;
   #running = false;
-  #wake = (): void => {};
 
-  /** @param refused called for each event that was given up */
-  constructor(send: (events: UsageEvent[]) => Promise<Settlement[]>, log: Logger, refused: () => void = () => {}) {
-    this.#send = send;
-    this.#log = log;
-    this.#refused = refused;
+  constructor(services: Services) {
+    this.#services = services;
   }
 
   /** How many events are not in the database yet. */
@@ -33,79 +53,163 @@ export class Recorder {
     return this.#unsettled;
   }
 
-  /** Settles once the event is in the database, however long that takes; null if the database refused it. */
-  record(event: UsageEvent): Promise<Settlement | null> {
+  record(event: UsageEvent): Recording {
+    const { journal, log } = this.#services;
+    const journaled = journal.close(event).then(
+      () => true,
+      (error: unknown) => {
+        log.warn({ err: error, event }, "usage could not be written to the journal, only to the database");
+        return false;
+      },
+    );
+    return { journaled, recorded: this.#enqueue(event, Date.now()) };
+  }
+
+  /**
+   * Records what the journal remembers from before this process: usage that was not acknowledged, and calls that were
+   * under way. Returns at once with their number.
+   */
+  replay(): number {
+    const { journal, metrics } = this.#services;
+    const calls = journal.unacknowledged();
+    for (const call of calls) {
+      const recorded =
+        "closed" in call ? this.#enqueue(call.closed, call.atMs) : this.#enqueue(interrupted(call.opened), Date.now());
+      void recorded.then(() => metrics.replayed());
+    }
+    return calls.length;
+  }
+
+  /** Waits until everything is recorded, but not for longer. */
+  async flush(timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (this.#unsettled > 0 && Date.now() < deadline) await delay(20);
+  }
+
+  #enqueue(event: UsageEvent, closedAtMs: number): Promise<Settlement | null> {
     return new Promise((resolve) => {
       this.#unsettled += 1;
       const settled = (settlement: Settlement | null) => {
         this.#unsettled -= 1;
         resolve(settlement);
       };
-      this.#queue.push({ event, settled });
-      this.#wake();
-      if (!this.#running) void this.#run();
+      this.#add({ event, closedAtMs, refusals: 0, settled });
     });
   }
 
-  /** Waits until everything is recorded. At the deadline, logs what is not, so that it can be entered by hand. */
-  async flush(timeoutMs: number): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
-    while (this.#unsettled > 0 && Date.now() < deadline) {
-      this.#wake();
-      await delay(50);
-    }
-    for (const { event } of this.#queue) this.#log.error({ event }, "usage not recorded before the end of the process");
+  #add(pending: Pending): void {
+    this.#queue.push(pending);
+    if (!this.#running) void this.#run();
   }
 
   async #run(): Promise<void> {
     this.#running = true;
     let failures = 0;
     while (this.#queue.length > 0) {
-      const batch = this.#queue.slice(0, MOST_EVENTS_PER_CALL);
-      const left = await this.#deliver(batch);
-      this.#queue = [...this.#queue.slice(batch.length), ...left];
-      if (left.length < batch.length) failures = 0;
-      else await this.#backOff(failures++);
+      const batch = this.#queue.splice(0, MOST_EVENTS_PER_CALL);
+      if (await this.#deliver(batch)) {
+        failures = 0;
+      } else {
+        this.#queue.unshift(...batch);
+        await delay(backOffMs(failures++, LAST_RETRY_MS), undefined, { ref: false });
+      }
     }
     this.#running = false;
   }
 
-  /** Returns the events to try again. */
-  async #deliver(batch: Pending[]): Promise<Pending[]> {
+  /** Returns false when the database is away: then the whole batch is to be tried again. */
+  async #deliver(batch: Pending[]): Promise<boolean> {
+    const { send, log } = this.#services;
     try {
-      const settlements = await this.#send(batch.map(({ event }) => event));
-      const byId = new Map(settlements.map((settlement) => [settlement.request_id, settlement]));
-      for (const { event, settled } of batch) settled(byId.get(event.request_id) ?? null);
-      return [];
+      await this.#settle(batch, await send(batch.map(({ event }) => event)));
+      return true;
     } catch (error) {
       if (!(error instanceof RecordRefused) || isOutage(error)) {
-        this.#log.warn({ err: error, events: batch.length }, "usage not recorded yet, will be tried again");
-        return batch;
+        log.warn({ err: error, events: batch.length }, "usage not recorded yet, will be tried again");
+        return false;
       }
-      if (batch.length > 1) {
-        const left: Pending[] = [];
-        for (const pending of batch) left.push(...(await this.#deliver([pending])));
-        return left;
-      }
-      this.#log.error({ err: error, event: batch[0]?.event }, "the database refused a usage event");
-      if (error.status >= 500) return batch;
-      this.#refused();
-      batch[0]?.settled(null);
-      return [];
+      const [only] = batch;
+      if (only !== undefined && batch.length === 1) await this.#refused(only, error);
+      else return this.#deliverSingly(batch);
+      return true;
     }
   }
 
-  /** Waits, longer each time, but not once something new has arrived. */
-  async #backOff(failures: number): Promise<void> {
-    const waitMs = Math.min(FIRST_RETRY_MS * 2 ** failures, LAST_RETRY_MS);
-    const woken = new AbortController();
-    this.#wake = () => woken.abort();
-    await delay(waitMs, undefined, { signal: woken.signal }).catch(() => {});
-    this.#wake = () => {};
+  /** Takes those that are settled out of the batch. */
+  async #deliverSingly(batch: Pending[]): Promise<boolean> {
+    while (batch[0] !== undefined) {
+      if (!(await this.#deliver([batch[0]]))) return false;
+      batch.shift();
+    }
+    return true;
+  }
+
+  async #settle(batch: Pending[], settlements: Settlement[]): Promise<void> {
+    const { journal, metrics } = this.#services;
+    const byId = new Map(settlements.map((settlement) => [settlement.request_id, settlement]));
+    const nowMs = Date.now();
+    const acknowledged: string[] = [];
+    for (const { event, closedAtMs, settled } of batch) {
+      const settlement = byId.get(event.request_id);
+      const isKnown = settlement !== undefined && settlement.result !== "unknown_grant";
+      if (isKnown) metrics.recorded(nowMs - closedAtMs);
+      if (isKnown || (await this.#putAside(event, "unknown_grant"))) acknowledged.push(event.request_id);
+      settled(settlement ?? null);
+    }
+    metrics.recordBatch(batch.length);
+    journal.acknowledge(acknowledged);
+  }
+
+  async #refused(pending: Pending, error: RecordRefused): Promise<void> {
+    const { journal, log } = this.#services;
+    const { event, settled } = pending;
+    pending.refusals += 1;
+    if (error.status >= 500 && pending.refusals < MOST_REFUSALS) {
+      log.warn({ err: error, event }, "the database failed on a usage event, which will be tried again");
+      setTimeout(() => this.#add(pending), backOffMs(pending.refusals, Number.POSITIVE_INFINITY)).unref();
+      return;
+    }
+    if (await this.#putAside(event, error.message)) journal.acknowledge([event.request_id]);
+    settled(null);
+  }
+
+  /** Returns whether it is kept where it was put. */
+  async #putAside(event: UsageEvent, reason: string): Promise<boolean> {
+    const { journal, log, metrics } = this.#services;
+    metrics.deadLetter();
+    log.error({ event, reason }, "the database refuses a usage event for good: it is put aside");
+    try {
+      await journal.putAside(event, reason);
+      return true;
+    } catch (error) {
+      log.error({ err: error, event }, "a refused usage event could not be put aside: it stays in the journal");
+      return false;
+    }
   }
 }
 
-/** Whether the refusal is about the database or our token rather than about an event. */
+const backOffMs = (failures: number, mostMs: number): number => Math.min(FIRST_RETRY_MS * 2 ** failures, mostMs);
+
+/** Whether the refusal is about the database, its schema or our token rather than about an event. */
 function isOutage({ status, code }: RecordRefused): boolean {
-  return [401, 403, 404, 408, 429, 502, 503, 504].includes(status) || /^(PGRST|08|40|53|55|57)/.test(code);
+  return [401, 403, 404, 408, 429, 502, 503, 504].includes(status) || /^(PGRST|08|25|40|42|53|55|57|58)/.test(code);
+}
+
+/** All that is known of a call during which the process ended. */
+function interrupted({ request_id, grant_id, input_tokens }: OpenedCall): UsageEvent {
+  return {
+    ...NO_USAGE,
+    request_id,
+    grant_id,
+    target_index: null,
+    status: "interrupted",
+    http_status: null,
+    input_tokens,
+    estimated: true,
+    streamed: false,
+    latency_ms: null,
+    time_to_first_token_ms: null,
+    error_code: "proxy_restarted",
+    model_served: null,
+  };
 }

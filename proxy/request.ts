@@ -20,7 +20,10 @@ export type AiRequest = {
   choices: number;
   /** What it asks for beside tokens. */
   units: Units;
-  /** The body to forward. Portkey puts a target's own model name into JSON by itself, into multipart it does not. */
+  /**
+   * The body to forward, once: it is not kept for the time of the answer. Portkey puts a target's own model name into
+   * JSON by itself, into multipart it does not.
+   */
   encode(upstreamModel: string): Promise<Encoded>;
 };
 
@@ -65,13 +68,29 @@ function parseJsonBody(endpoint: Endpoint, raw: Buffer): AiRequest {
     maxOutputTokens: maxOutputTokens(endpoint, body, choices),
     choices,
     units: requestedUnits(endpoint, body),
-    encode: async () => ({ body: forcesUsage ? withUsage(body) : raw, contentType: "application/json" }),
+    encode: once(forcesUsage ? body : raw, async (toForward) => {
+      return { body: Buffer.isBuffer(toForward) ? toForward : withUsage(toForward), contentType: "application/json" };
+    }),
   };
 }
 
 function withUsage(body: JsonObject): Buffer {
   const stream_options = { ...objectOf(body.stream_options), include_usage: true };
   return Buffer.from(JSON.stringify({ ...body, stream_options }));
+}
+
+/** A function of something large, that lets go of it with its first call. */
+function once<Source, Rest extends unknown[], Result>(
+  source: Source,
+  work: (source: Source, ...rest: Rest) => Promise<Result>,
+): (...rest: Rest) => Promise<Result> {
+  let kept: Source | null = source;
+  return async (...rest) => {
+    if (kept === null) throw new Error("the request body has been forwarded already");
+    const taken = kept;
+    kept = null;
+    return work(taken, ...rest);
+  };
 }
 
 async function parseMultipart(raw: Buffer, contentType: string): Promise<AiRequest> {
@@ -99,12 +118,12 @@ async function parseMultipart(raw: Buffer, contentType: string): Promise<AiReque
     maxOutputTokens: null,
     choices: 1,
     units: { ...NO_UNITS, seconds },
-    async encode(upstreamModel) {
-      form.set("model", upstreamModel);
-      const encoded = new Response(form);
+    encode: once(form, async (toForward, upstreamModel: string) => {
+      toForward.set("model", upstreamModel);
+      const encoded = new Response(toForward);
       const type = encoded.headers.get("content-type") ?? "multipart/form-data";
       return { body: Buffer.from(await encoded.arrayBuffer()), contentType: type };
-    },
+    }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Answer, billableUsage } from "./billable.ts";
+import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
 import type { Endpoint } from "./endpoints.ts";
 import type { ApiError } from "./errors.ts";
@@ -9,8 +10,8 @@ import type { Recorder } from "./recorder.ts";
 import type { AiRequest } from "./request.ts";
 import { NO_USAGE } from "./usage.ts";
 
-/** How long a response waits for its usage to be recorded before it ends anyway. */
-const RECORD_WAIT_MS = 5_000;
+/** How long a response waits for the one of journal and database that comes back first, when both are away. */
+const LAST_RESORT_MS = 30_000;
 
 /** The target that served a call, and which of Portkey's providers it is: that decides how its usage is read. */
 export type Target = { index: number; provider: string };
@@ -26,9 +27,12 @@ export type Outcome = Pick<UsageEvent, "status" | "http_status"> & {
   error?: ApiError | null;
 };
 
-/** Records how a call ended. Returns when that is in the database; if that takes too long, it goes on alone. */
+/**
+ * Records how a call ended. Returns when that is in the database or, when the database does not answer in time, when it is
+ * in the journal.
+ */
 export async function settle(
-  { recorder, metrics }: { recorder: Recorder; metrics: Metrics },
+  { config, recorder, metrics }: { config: Config; recorder: Recorder; metrics: Metrics },
   call: { endpoint: Endpoint; request: AiRequest; grant: Grant; context: Context },
   outcome: Outcome,
 ): Promise<void> {
@@ -49,19 +53,29 @@ export async function settle(
   };
   metrics.call(endpoint, target?.provider ?? "none", event);
 
-  const recorded = recorder.record(event).then((settlement) => {
+  const { journaled, recorded } = recorder.record(event);
+  const settled = recorded.then((settlement) => {
     const level = settlement === null || settlement.result === "unknown_grant" ? "error" : "info";
     const { key_id, user_id, payer_id, model } = grant;
     const about = { key_id, user_id, payer_id, model, provider: target?.provider, usage: event, settlement };
     context.log[level](about, "call settled");
   });
+  if (await isWithin(settled, config.SETTLE_TIMEOUT_MS)) return;
+  metrics.usageLate();
+  // What costs nothing need not be kept at the price of a client that waits.
+  if (status === "error") return;
+  const isSafe = journaled.then((isJournaled) => (isJournaled ? undefined : settled));
+  if (!(await isWithin(isSafe, LAST_RESORT_MS)))
+    context.log.error({ event }, "the response ends before its usage is safe");
+}
+
+/** Whether a promise is fulfilled in time. */
+async function isWithin(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   const waiting = new AbortController();
-  const isLate = delay(RECORD_WAIT_MS, true, { signal: waiting.signal }).catch(() => false);
-  if (await Promise.race([recorded.then(() => false), isLate])) {
-    metrics.usageLate();
-    context.log.warn("the response ends before its usage is recorded");
-  }
+  const isLate = delay(timeoutMs, false, { signal: waiting.signal }).catch(() => false);
+  const isInTime = await Promise.race([promise.then(() => true), isLate]);
   waiting.abort();
+  return isInTime;
 }
 
 /** A provider's text as PostgreSQL stores it: without control characters and half characters. */

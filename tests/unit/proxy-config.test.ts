@@ -1,3 +1,4 @@
+import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { readConfig } from "../../proxy/config.ts";
 
@@ -6,7 +7,9 @@ const NEEDED = { POSTGREST_URL: "http://127.0.0.1:3000", PORTKEY_URL: "http://12
 describe("readConfig", () => {
   it("has a default for all that is not needed", () => {
     expect(readConfig({ ...NEEDED, PROXY_PORT: "" })).toEqual({
-      ...NEEDED,
+      POSTGREST_URL: NEEDED.POSTGREST_URL,
+      PORTKEY_URLS: [NEEDED.PORTKEY_URL],
+      GATEWAY_TOKEN: NEEDED.GATEWAY_TOKEN,
       PROXY_HOST: "0.0.0.0",
       PROXY_PORT: 3001,
       ADMIN_HOST: "127.0.0.1",
@@ -14,9 +17,30 @@ describe("readConfig", () => {
       BODY_LIMIT_BYTES: 33_554_432,
       REQUEST_TIMEOUT_MS: 600_000,
       SHUTDOWN_TIMEOUT_MS: 30_000,
+      SETTLE_TIMEOUT_MS: 2_000,
+      JOURNAL_DIRECTORY: path.resolve("journal"),
+      JOURNAL_FSYNC: false,
+      SETTLE: "database",
+      LEASE_MAX_REQUESTS: 256,
+      PROXY_WORKERS: 1,
       LOG_LEVEL: "info",
       TRUST_PROXY: false,
     });
+  });
+
+  it("reads several Portkeys, and a key in base64 or hex", () => {
+    const { PORTKEY_URL: _, ...needed } = NEEDED;
+    const key = Buffer.alloc(32, 7);
+    for (const encoding of ["base64", "hex"] as const) {
+      const config = readConfig({
+        ...needed,
+        PORTKEY_URLS: "http://one:1, http://two:2",
+        REDIS_URL: "redis://127.0.0.1:6379",
+        GRANT_ENCRYPTION_KEY: key.toString(encoding),
+      });
+      expect(config.PORTKEY_URLS).toEqual(["http://one:1", "http://two:2"]);
+      expect(config.GRANT_ENCRYPTION_KEY).toEqual(key);
+    }
   });
 
   it.each<[string, unknown]>([
@@ -30,16 +54,23 @@ describe("readConfig", () => {
 
   it.each([
     ["POSTGREST_URL", "127.0.0.1:3000", /POSTGREST_URL: expected an http\(s\) URL/],
-    ["PORTKEY_URL", "ftp://x", /PORTKEY_URL: expected an http\(s\) URL/],
+    ["PORTKEY_URLS", "http://one:1,ftp://x", /PORTKEY_URLS.1: expected an http\(s\) URL/],
+    ["DATABASE_LISTEN_URL", "http://x", /DATABASE_LISTEN_URL: expected postgres/],
+    ["REDIS_URL", "127.0.0.1:6379", /REDIS_URL: expected redis:\/\/host:port/],
+    ["REDIS_URL", "redis://127.0.0.1:6379", /GRANT_ENCRYPTION_KEY: expected 32 random bytes/],
+    ["GRANT_ENCRYPTION_KEY", "short", /GRANT_ENCRYPTION_KEY: expected 32 random bytes in base64 or hex/],
+    ["LEASE_MAX_REQUESTS", "0", /LEASE_MAX_REQUESTS: .*1/],
+    ["SETTLE", "later", /SETTLE: .*"database"\|"journal"/],
     ["PROXY_PORT", "70000", /PROXY_PORT: .*65535/],
     ["PROXY_PORT", "x", /PROXY_PORT: .*number/],
     ["BODY_LIMIT_BYTES", "0", /BODY_LIMIT_BYTES: .*1/],
+    ["JOURNAL_FSYNC", "yes", /JOURNAL_FSYNC: .*"0"\|"1"/],
     ["LOG_LEVEL", "loud", /LOG_LEVEL: .*"info"/],
   ])("names %s=%s and what it should be", (name, value, message) => {
     expect(() => readConfig({ ...NEEDED, [name]: value })).toThrow(message);
   });
 
   it("names everything that is missing at once", () => {
-    expect(() => readConfig({})).toThrow(/POSTGREST_URL.*\n.*PORTKEY_URL.*\n.*GATEWAY_TOKEN: expected a JWT/);
+    expect(() => readConfig({})).toThrow(/POSTGREST_URL.*\n.*PORTKEY_URLS.*\n.*GATEWAY_TOKEN: expected a JWT/);
   });
 });

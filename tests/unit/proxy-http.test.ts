@@ -1,12 +1,16 @@
 // The whole proxy over HTTP, between a fake PostgREST and a fake Portkey in this process.
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { readConfig } from "../../proxy/config.ts";
 import type { UsageEvent } from "../../proxy/gateway.ts";
+import { Journal } from "../../proxy/journal.ts";
 import { createLogger } from "../../proxy/log.ts";
 import { type RunningProxy, startProxy } from "../../proxy/proxy.ts";
 import { NO_UNITS } from "../../proxy/units.ts";
@@ -20,6 +24,7 @@ const BODY_LIMIT_BYTES = 100_000;
 const CHAT = { model: "m", messages: [{ role: "user", content: "hi" }] };
 const USAGE = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
 
+const directory = mkdtempSync(path.join(tmpdir(), "neuropia-proxy-"));
 const logLines: string[] = [];
 const recorded: UsageEvent[] = [];
 let portkey: Handler;
@@ -92,6 +97,8 @@ const post = (path: string, body: unknown, headers: Record<string, string> = {},
     signal,
   });
 
+const metricsPage = async () => (await fetch(`http://127.0.0.1:${proxy.adminPort}/metrics`)).text();
+
 const start = (servers: http.Server[]) => {
   const [postgrestServer, portkeyServer] = servers as [http.Server, http.Server];
   const config = readConfig({
@@ -103,6 +110,8 @@ const start = (servers: http.Server[]) => {
     GATEWAY_TOKEN: "gateway-jwt",
     BODY_LIMIT_BYTES: String(BODY_LIMIT_BYTES),
     SHUTDOWN_TIMEOUT_MS: "500",
+    SETTLE_TIMEOUT_MS: "300",
+    JOURNAL_DIRECTORY: mkdtempSync(path.join(directory, "journal-")),
     LOG_LEVEL: "debug",
   });
   return startProxy(config, createLogger(config.LOG_LEVEL, { write: (line: string) => void logLines.push(line) }));
@@ -131,6 +140,7 @@ beforeEach(() => {
 });
 
 afterEach(() => {
+  vi.restoreAllMocks();
   const log = logLines.join("");
   expect(log).not.toContain(KEY);
   expect(log).not.toContain(PLATFORM_KEY);
@@ -138,6 +148,7 @@ afterEach(() => {
 
 afterAll(async () => {
   await proxy.stop();
+  rmSync(directory, { recursive: true });
   for (const server of servers) {
     server.closeAllConnections();
     server.close();
@@ -213,8 +224,43 @@ describe("a call", () => {
     expect(recorded).toEqual([]);
     resolve();
     await vi.waitFor(() => expect(recorded).toHaveLength(1));
-    const page = await (await fetch(`http://127.0.0.1:${proxy.adminPort}/metrics`)).text();
+    const page = await metricsPage();
     expect(page).toMatch(/^neuropia_usage_late_total 1$/m);
+    await vi.waitFor(async () => expect(await metricsPage()).toMatch(/^neuropia_journal_depth 0$/m));
+  });
+
+  it("is refused, and its hold released, when the journal cannot be written", async () => {
+    vi.spyOn(Journal.prototype, "open").mockRejectedValueOnce(new Error("ENOSPC"));
+    const response = await post("/v1/chat/completions", CHAT);
+    expect(response.status).toBe(503);
+    expect(response.headers.get("retry-after")).toBe("5");
+    expect(await response.json()).toMatchObject({ error: { code: "journal_unavailable" } });
+    expect(seenByPortkey).toEqual([]);
+    expect(recorded).toMatchObject([{ status: "error", http_status: 503, error_code: "journal_unavailable" }]);
+    expect((await post("/v1/chat/completions", CHAT)).status).toBe(200);
+  });
+
+  it("is answered late rather than lost when neither the journal nor the database takes its usage", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    recordUsage = () => promise;
+    vi.spyOn(Journal.prototype, "close").mockRejectedValueOnce(new Error("ENOSPC"));
+    const answered = vi.fn();
+    const response = post("/v1/chat/completions", CHAT).then(answered);
+    await delay(600);
+    expect(answered).not.toHaveBeenCalled();
+    resolve();
+    await response;
+    expect(recorded).toMatchObject([{ status: "ok" }]);
+  });
+
+  it("is refused quickly when the database is away", async () => {
+    authorize = () => new Promise(() => {});
+    const startMs = performance.now();
+    const response = await post("/v1/chat/completions", CHAT);
+    expect(response.status).toBe(503);
+    expect(response.headers.get("retry-after")).toBe("2");
+    expect(await response.json()).toMatchObject({ error: { code: "database_unavailable" } });
+    expect(performance.now() - startMs).toBeLessThan(5_000);
   });
 
   it.each([
@@ -254,16 +300,18 @@ describe("a call", () => {
     expect(await failed.text()).not.toContain(PLATFORM_KEY);
     expect(recorded).toMatchObject([
       { status: "interrupted", http_status: 200, output_tokens: 0 },
-      { status: "interrupted", http_status: 502, output_tokens: 0, error_code: "upstream_error" },
+      { status: "interrupted", http_status: 502, output_tokens: 0, error_code: "upstream_interrupted" },
     ]);
   });
 
   it("is billed although its client has left", async () => {
+    const left = new AbortController();
     portkey = async (_req, res) => {
-      await delay(150);
+      left.abort();
+      await delay(300);
       json(res, 200, { choices: [], usage: USAGE }, SERVED);
     };
-    await expect(post("/v1/chat/completions", CHAT, {}, AbortSignal.timeout(50))).rejects.toThrow();
+    await expect(post("/v1/chat/completions", CHAT, {}, left.signal)).rejects.toThrow();
     await vi.waitFor(() => expect(recorded).toHaveLength(1));
     expect(recorded).toMatchObject([{ status: "aborted", http_status: 499, input_tokens: 7, estimated: false }]);
   });
@@ -326,14 +374,15 @@ describe("a stream", () => {
 
   it("is read to its end and billed when its client leaves", async () => {
     let isRead = false;
+    const left = new AbortController();
     portkey = async (_req, res) => {
       res.writeHead(200, head).write(chunk("a"));
-      await delay(100);
+      await once(left.signal, "abort");
+      await delay(300);
       res.end(END.join(""), () => {
         isRead = true;
       });
     };
-    const left = new AbortController();
     const response = await post("/v1/chat/completions", stream, {}, left.signal);
     await read(response).next();
     left.abort();
@@ -470,9 +519,10 @@ describe("management", () => {
   it("reports its health and its metrics", async () => {
     const health = await fetch(`${url}/health`);
     expect(health.status).toBe(200);
-    const dependencies = { postgrest: "ok", database: "ok", portkey: "ok" };
+    const dependencies = { postgrest: "ok", database: "ok", portkey: "ok", journal: "ok" };
     expect(await health.json()).toEqual({ status: "ok", dependencies });
-    const page = await (await fetch(`http://127.0.0.1:${proxy.adminPort}/metrics`)).text();
+    const page = await metricsPage();
+    expect(page).toMatch(/^neuropia_journal_oldest_seconds 0$/m);
     expect(page).toMatch(/^neuropia_calls_in_flight 0$/m);
     expect(page).toMatch(/^neuropia_http_requests_total\{route="\/rest",status="200"\} \d+$/m);
   });

@@ -1,10 +1,13 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { pino } from "pino";
-import { describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { RecordRefused, type Settlement, type UsageEvent } from "../../proxy/gateway.ts";
+import { Journal } from "../../proxy/journal.ts";
+import { Metrics } from "../../proxy/metrics.ts";
 import { Recorder } from "../../proxy/recorder.ts";
 import { NO_USAGE } from "../../proxy/usage.ts";
-
-const silent = pino({ level: "silent" });
 
 const usage = (request_id: string): UsageEvent => ({
   request_id,
@@ -46,11 +49,38 @@ function fakeDatabase(answer: (events: UsageEvent[]) => Settlement[] = settle) {
   };
 }
 
+let directory: string;
+let journal: Journal;
+let metrics: Metrics;
+let logged: Record<string, unknown>[];
+const log = pino({ level: "warn" }, { write: (line: string) => void logged.push(JSON.parse(line)) });
+
+beforeEach(async () => {
+  directory = mkdtempSync(path.join(tmpdir(), "neuropia-recorder-"));
+  journal = await Journal.open({ directory, log });
+  metrics = new Metrics();
+  logged = [];
+});
+
+afterEach(async () => {
+  await journal.end();
+  rmSync(directory, { recursive: true });
+});
+
+const makeRecorder = (send: (events: UsageEvent[]) => Promise<Settlement[]>) =>
+  new Recorder({ send, journal, log, metrics });
+const record = (recorder: Recorder, id: string) => recorder.record(usage(id)).recorded;
+const deadLetters = () =>
+  readFileSync(path.join(directory, "dead-letters.jsonl"), "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+
 describe("Recorder", () => {
   it("has one call in flight; what arrives meanwhile goes in the next", async () => {
     const database = fakeDatabase();
-    const recorder = new Recorder(database.send, silent);
-    const recorded = ["a", "b", "c"].map((id) => recorder.record(usage(id)));
+    const recorder = makeRecorder(database.send);
+    const recorded = ["a", "b", "c"].map((id) => record(recorder, id));
     expect(database.batches).toEqual([["a"]]);
     expect(recorder.unsettled).toBe(3);
     database.release();
@@ -59,6 +89,19 @@ describe("Recorder", () => {
     database.release();
     await Promise.all(recorded);
     expect(recorder.unsettled).toBe(0);
+    const page = await metrics.registry.metrics();
+    expect(page).toMatch(/^neuropia_record_batch_events_sum 3$/m);
+    expect(page).toMatch(/^neuropia_record_lag_seconds_count 3$/m);
+  });
+
+  it("keeps an event in the journal until it is in the database", async () => {
+    const database = fakeDatabase();
+    const { journaled, recorded } = makeRecorder(database.send).record(usage("a"));
+    expect(await journaled).toBe(true);
+    expect(journal.unacknowledged()).toMatchObject([{ closed: usage("a") }]);
+    database.release();
+    await recorded;
+    await vi.waitFor(() => expect(journal.depth).toBe(0));
   });
 
   it.each([
@@ -66,74 +109,132 @@ describe("Recorder", () => {
     ["PostgREST has no database", refusal(503, "PGRST001")],
     ["the gateway's token is refused", refusal(401, "PGRST301")],
     ["the schema cache is stale", refusal(404, "PGRST202")],
+    ["the schema is not the one expected", refusal(400, "42703")],
+    ["the database only reads", refusal(405, "25006")],
     ["the transaction was a deadlock's victim", refusal(500, "40P01")],
   ])("tries again when %s", async (_, error) => {
     let failures = 2;
     const sizes: number[] = [];
-    const recorder = new Recorder(async (events) => {
+    const recorder = makeRecorder(async (events) => {
       sizes.push(events.length);
       if (failures-- > 0) throw error;
       return settle(events);
-    }, silent);
-    await expect(Promise.all([recorder.record(usage("a")), recorder.record(usage("b"))])).resolves.toHaveLength(2);
+    });
+    await expect(Promise.all([record(recorder, "a"), record(recorder, "b")])).resolves.toHaveLength(2);
     expect(sizes).toEqual([1, 2, 2]);
   });
 
-  it("gives up the one event the database refuses, alone, and logs it whole", async () => {
-    const lines: string[] = [];
-    const refused = vi.fn();
-    const log = pino({ level: "error" }, { write: (line: string) => void lines.push(line) });
-    const recorder = new Recorder(
-      async (events) => {
-        if (events.some((event) => event.request_id === "bad")) throw refusal(400, "invalid_usage_event");
-        return settle(events);
-      },
-      log,
-      refused,
-    );
-    const [first, bad, last] = await Promise.all(["first", "bad", "last"].map((id) => recorder.record(usage(id))));
+  it("puts aside the one event the database refuses, alone, and says so", async () => {
+    const recorder = makeRecorder(async (events) => {
+      if (events.some((event) => event.request_id === "bad")) throw refusal(400, "invalid_usage_event");
+      return settle(events);
+    });
+    const [first, bad, last] = await Promise.all(["first", "bad", "last"].map((id) => record(recorder, id)));
     expect([first?.result, bad, last?.result]).toEqual(["recorded", null, "recorded"]);
-    expect(refused).toHaveBeenCalledOnce();
-    expect(JSON.parse(lines[0] ?? "")).toMatchObject({ event: usage("bad"), err: { code: "invalid_usage_event" } });
+    expect(deadLetters()).toMatchObject([{ close: usage("bad"), reason: expect.stringContaining("invalid_usage") }]);
+    expect(logged).toMatchObject([{ level: 50, event: { request_id: "bad" } }]);
+    expect(await metrics.registry.metrics()).toMatch(/^neuropia_usage_dead_letters_total 1$/m);
     expect(recorder.unsettled).toBe(0);
+    await vi.waitFor(() => expect(journal.depth).toBe(0));
+  });
+
+  it("puts aside an event whose grant the database does not know", async () => {
+    const recorder = makeRecorder(async (events) =>
+      settle(events).map((settlement) => ({ ...settlement, result: "unknown_grant" })),
+    );
+    await expect(record(recorder, "a")).resolves.toMatchObject({ result: "unknown_grant" });
+    expect(deadLetters()).toMatchObject([{ close: usage("a"), reason: "unknown_grant" }]);
+  });
+
+  it("leaves an event that cannot be put aside in the journal", async () => {
+    vi.spyOn(journal, "putAside").mockRejectedValue(new Error("ENOSPC"));
+    const recorder = makeRecorder(() => Promise.reject(refusal(400, "invalid_usage_event")));
+    const { journaled, recorded } = recorder.record(usage("a"));
+    await expect(recorded).resolves.toBeNull();
+    await journaled;
+    expect(journal.depth).toBe(1);
+    expect(logged.map(({ msg }) => msg)).toContainEqual(expect.stringContaining("stays in the journal"));
   });
 
   it("does not let an event the database fails on hold up the others", async () => {
     let isBroken = true;
-    const recorder = new Recorder(async (events) => {
+    const recorder = makeRecorder(async (events) => {
       if (isBroken && events.some((event) => event.request_id === "bad")) throw refusal(500, "XX000");
       return settle(events);
-    }, silent);
-    const bad = recorder.record(usage("bad"));
-    await expect(recorder.record(usage("good"))).resolves.toMatchObject({ result: "recorded" });
-    await expect(recorder.record(usage("later"))).resolves.toMatchObject({ result: "recorded" });
+    });
+    const bad = record(recorder, "bad");
+    await expect(record(recorder, "good")).resolves.toMatchObject({ result: "recorded" });
+    const startMs = performance.now();
+    await expect(record(recorder, "later")).resolves.toMatchObject({ result: "recorded" });
+    expect(performance.now() - startMs).toBeLessThan(90);
     expect(recorder.unsettled).toBe(1);
     isBroken = false;
     await expect(bad).resolves.toMatchObject({ result: "recorded" });
   });
 
-  it("brings what is left into the database when it is flushed", async () => {
-    let isAway = true;
-    const recorder = new Recorder(async (events) => {
-      if (isAway) throw new Error("ECONNREFUSED");
-      return settle(events);
-    }, silent);
-    const recorded = recorder.record(usage("a"));
-    setTimeout(() => {
-      isAway = false;
-    }, 100);
-    await recorder.flush(5_000);
-    expect(recorder.unsettled).toBe(0);
+  it("gives up an event the database always fails on", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    try {
+      const send = vi.fn((_: UsageEvent[]) => Promise.reject(refusal(500, "XX000")));
+      const recorded = record(makeRecorder(send), "bad");
+      await vi.advanceTimersByTimeAsync(120_000);
+      vi.useRealTimers();
+      await expect(recorded).resolves.toBeNull();
+      expect(send).toHaveBeenCalledTimes(10);
+      expect(deadLetters()).toHaveLength(1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("sends an event although the journal cannot be written", async () => {
+    vi.spyOn(journal, "close").mockRejectedValue(new Error("ENOSPC"));
+    const { journaled, recorded } = makeRecorder(async (events) => settle(events)).record(usage("a"));
+    expect(await journaled).toBe(false);
     await expect(recorded).resolves.toMatchObject({ result: "recorded" });
   });
 
-  it("ends a flush at its deadline and logs what could not be recorded", async () => {
-    const lines: string[] = [];
-    const log = pino({ level: "error" }, { write: (line: string) => void lines.push(line) });
-    const recorder = new Recorder(() => Promise.reject(new Error("ECONNREFUSED")), log);
-    void recorder.record(usage("lost"));
-    await recorder.flush(120);
+  it("replays what the journal remembers: usage as it was, calls under way as interrupted", async () => {
+    await journal.open({ request_id: "a", grant_id: "g", endpoint: "chat/completions", input_tokens: 5 });
+    await journal.open({ request_id: "b", grant_id: "g", endpoint: "chat/completions", input_tokens: 7 });
+    await journal.close(usage("a"));
+    const sent: UsageEvent[] = [];
+    const recorder = makeRecorder(async (events) => {
+      sent.push(...events);
+      return settle(events);
+    });
+    expect(recorder.replay()).toBe(2);
+    await recorder.flush(1_000);
+    expect(sent).toEqual([
+      usage("a"),
+      {
+        ...usage("b"),
+        target_index: null,
+        status: "interrupted",
+        http_status: null,
+        input_tokens: 7,
+        output_tokens: 0,
+        estimated: true,
+        latency_ms: null,
+        error_code: "proxy_restarted",
+      },
+    ]);
+    await vi.waitFor(() => expect(journal.depth).toBe(0));
+    expect(await metrics.registry.metrics()).toMatch(/^neuropia_usage_replayed_total 2$/m);
+  });
+
+  it("brings what is left into the database when it is flushed, and ends at its deadline", async () => {
+    let isAway = true;
+    const recorder = makeRecorder(async (events) => {
+      if (isAway) throw new Error("ECONNREFUSED");
+      return settle(events);
+    });
+    const recorded = record(recorder, "a");
+    await recorder.flush(50);
     expect(recorder.unsettled).toBe(1);
-    expect(lines.map((line) => JSON.parse(line).event.request_id)).toEqual(["lost"]);
+    isAway = false;
+    await recorder.flush(5_000);
+    expect(recorder.unsettled).toBe(0);
+    await expect(recorded).resolves.toMatchObject({ result: "recorded" });
   });
 });
