@@ -12,6 +12,8 @@ const USUAL_LEASE_MS = 3_000;
 /** A burst on a key that was quiet is gathered while it grows, so that one authorisation covers it. */
 const GATHER_STEP_MS = 2;
 const GATHER_MOST_MS = 25;
+/** What is asked for then, for each call that came. */
+const BURST_GROWTH = 2;
 /** How long calls are authorised one by one after the database gave no lease. */
 const ALONE_MS = 1_000;
 /** How often a database that is away is tried again by a call that could use the grace. */
@@ -46,6 +48,9 @@ type Waiter = {
 type Scope = {
   id: string;
   demand: Demand;
+  calls: number;
+  /** Whether no call came of late: it is not known how many will. */
+  isCold: boolean;
   waiting: Waiter[];
   isAsking: boolean;
   leaseMs: number;
@@ -84,7 +89,9 @@ export class Leases {
     if (maxRequests === 1 || !canShare(request)) return this.#authoriseAlone(request, null);
     const now = performance.now();
     const scope = this.#scopeOf(request, now);
+    if (!scope.isAsking && scope.demand.expected(now, 2 * scope.leaseMs) < 1) scope.isCold = true;
     scope.demand.count(now);
+    scope.calls += 1;
     if (this.#isAway && now < this.#probeAt) {
       const grant = await this.#takeGrace(scope);
       if (grant !== null) return grant;
@@ -127,6 +134,8 @@ export class Leases {
       scope = {
         id,
         demand,
+        calls: 0,
+        isCold: true,
         waiting: [],
         isAsking: false,
         leaseMs: USUAL_LEASE_MS,
@@ -156,9 +165,11 @@ export class Leases {
       scope.waiting.shift()?.resolve(grant);
       if (scope.waiting.length === 0) return;
     }
-    if (scope.demand.expected(performance.now(), scope.leaseMs) < 1) await gather(scope.waiting);
+    const isBurst = scope.isCold && (await gather(scope));
+    scope.isCold = false;
     const expected = scope.demand.expected(performance.now(), scope.leaseMs);
-    const asked = Math.min(this.#options.maxRequests, Math.max(scope.waiting.length, 1 + expected));
+    const wanted = Math.max(scope.waiting.length * (isBurst ? BURST_GROWTH : 1), 1 + expected);
+    const asked = Math.min(this.#options.maxRequests, wanted);
     const [first, ...others] = scope.waiting.splice(0) as [Waiter, ...Waiter[]];
     if (asked === 1) return first.resolve(this.#authoriseAlone(first.request, scope));
 
@@ -294,13 +305,17 @@ export class Leases {
   }
 }
 
-async function gather(waiting: Waiter[]): Promise<void> {
+/** Waits while calls keep coming. Returns whether there was more than one. */
+async function gather(scope: Scope): Promise<boolean> {
   const until = performance.now() + GATHER_MOST_MS;
+  const first = scope.calls;
   let before: number;
   do {
-    before = waiting.length;
+    before = scope.calls;
     await delay(GATHER_STEP_MS);
-  } while (waiting.length > before && performance.now() < until);
+    if (scope.calls === before && before > first) await delay(GATHER_STEP_MS);
+  } while (scope.calls > before && performance.now() < until);
+  return scope.calls > first || scope.waiting.length > 1;
 }
 
 const isAway = (error: unknown): boolean => error instanceof ApiError && error.code === "database_unavailable";

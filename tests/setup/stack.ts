@@ -55,6 +55,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
     if (provider_url === null || demo === null) throw new Error("the tests' stack has no demo provider or accounts");
     project.provide("stack", { ...stack.info, provider_url, demo });
     project.provide("pgtap", pgtap);
+    project.provide("proxyEnv", stack.services.proxy?.spec.env ?? {});
+    // Short, so that what leases hold is released soon.
+    await withClient(stack.info.database_url, (client) =>
+      client.query("update data.setting set value = '1' where name = 'lease_seconds'"),
+    );
     project.provide("mailbox", { url: mailbox.url, smtp_url: mailbox.smtpUrl });
     project.provide("stripe", { url: stripe.url });
     return stop;
