@@ -184,6 +184,8 @@ export async function startStripeStandIn(secretKey: string): Promise<StripeStand
     answer(200, session);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  // It keeps no process alive that is done otherwise.
+  server.unref();
 
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
