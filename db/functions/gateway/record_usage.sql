@@ -48,7 +48,8 @@ begin
     cross join lateral (select r.* from data.request_grant r where r.id = e.grant_id limit 1) g
     -- A call that no provider answered has no target and costs nothing.
     left join lateral (
-      select g.targets -> coalesce(e.target_index, 0) as value where e.status <> 'error'
+      -- An index that the grant does not know must not make the call free.
+      select coalesce(g.targets -> e.target_index, g.targets -> 0) as value where e.status <> 'error'
     ) target on true
     left join lateral app.price_call(target.value -> 'rates', (target.value ->> 'markup_percent')::numeric, to_jsonb(e)) price
       on v_charges_empty_failures or e.status <> 'interrupted' or e.output_tokens > 0 or e.images > 0 or e.seconds > 0
@@ -89,7 +90,8 @@ begin
     update data.request_grant g
     set settled_requests = least(g.requests, g.settled_requests + s.requests),
       amount = case when g.settled_requests + s.requests >= g.requests then 0 else g.amount - s.requests * g.amount_per_request end,
-      tokens = greatest(0, g.tokens - s.requests * g.tokens_per_request + s.tokens)
+      -- Calls beyond those that were granted have no estimate to take back.
+      tokens = greatest(0, g.tokens - least(s.requests, g.requests - g.settled_requests) * g.tokens_per_request + s.tokens)
     from (
       select n.grant_id, count(*)::integer as requests, sum(n.input_tokens + n.output_tokens) as tokens
       from new_event n
@@ -141,9 +143,9 @@ begin
 
   for v_payer in
     select p.user_id, p.balance, p.low_balance_threshold, p.status, app.status_for_balance(p) as new_status,
-      p.balance + bill.value::numeric as balance_before
-    from jsonb_each_text(v_bills) as bill
-    join data.user_profile p on p.user_id = bill.key::uuid
+      p.balance + (v_bills ->> p.user_id::text)::numeric as balance_before
+    from data.user_profile p
+    where p.user_id = any (array(select jsonb_object_keys(v_bills)::uuid))
     order by p.user_id
   loop
     if v_payer.new_status <> v_payer.status then

@@ -8,6 +8,11 @@ as $$
     case when rates @? '$[*].cache_write_rate' then (
       select p.charge
       from app.price_call(rates, markup_percent, usage || jsonb_build_object('cache_write_tokens', usage -> 'input_tokens')) p
+    ) end,
+    case when rates @? '$[*].cache_write_1h_rate' then (
+      select p.charge
+      from app.price_call(rates, markup_percent,
+        usage || jsonb_build_object('cache_write_tokens', usage -> 'input_tokens', 'cache_write_1h_tokens', usage -> 'input_tokens')) p
     ) end);
 $$;
 revoke all on function app.estimate_charge(jsonb, numeric, jsonb) from public;
