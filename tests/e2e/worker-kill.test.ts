@@ -32,7 +32,7 @@ function startWorker(env: NodeJS.ProcessEnv): ChildProcess {
   return child;
 }
 
-test("none of 1,000 notifications is lost when the worker is killed", { timeout: 120_000 }, async () => {
+test("none of 1,000 notifications is lost when the worker is killed", { timeout: 240_000 }, async () => {
   const mailbox = await startMailbox(() => sleep(randomInt(5)));
   onTestFinished(mailbox.stop);
   const receiver = await startWebhookReceiver(async (_received, response) => {
@@ -91,7 +91,7 @@ test("none of 1,000 notifications is lost when the worker is killed", { timeout:
       "select count(*)::int as waiting from graphile_worker._private_jobs j join graphile_worker._private_tasks t on t.id = j.task_id where t.identifier in ('notify', 'send_email', 'send_webhook')",
     );
     return rows[0]?.waiting === 0 ? true : undefined;
-  }, 90_000);
+  }, 180_000);
   worker.kill("SIGTERM");
   expect(await once(worker, "exit")).toEqual([0, null]);
 
