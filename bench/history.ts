@@ -22,6 +22,8 @@ export interface Account {
   sessionId: string;
   role: string;
   calls: number;
+  /** Null when it has made no call. */
+  lastRequestId: string | null;
 }
 
 const FILL_CONNECTIONS = 2;
@@ -73,9 +75,9 @@ export async function createHistory(options: HistoryOptions): Promise<Account[]>
   return withClient(databaseUrl, async (client) => {
     const { rows: accounts } = await client.query<Account>(
       `select a.user_id as "userId", a.tenant_id as "tenantId", a.key_id as "keyId", a.session_id as "sessionId", a.role,
-         coalesce(c.calls, 0)::integer as calls
+         coalesce(c.calls, 0)::integer as calls, c.last_request_id as "lastRequestId"
        from bench.account a
-       left join (select user_id, count(*) as calls from data.usage_log group by user_id) c on c.user_id = a.user_id
+       left join (select user_id, count(*) as calls, max(request_id) as last_request_id from data.usage_log group by user_id) c on c.user_id = a.user_id
        order by calls desc`,
     );
     return accounts;
@@ -198,6 +200,14 @@ async function attachMonth(client: pg.Client, { name, from, to }: Month): Promis
     alter table data.usage_log attach partition data.${name} for values from ('${from}') to ('${to}');
     alter table data.${name} enable row level security;
     alter table data.${name} force row level security`);
+  // What the planner is told about the columns of the other partitions.
+  const { rows: columns } = await client.query<{ name: string; settings: string }>(
+    `select quote_ident(attname) as name, array_to_string(attoptions, ', ') as settings
+     from pg_attribute where attrelid = 'data.usage_log_default'::regclass and attoptions is not null`,
+  );
+  for (const column of columns) {
+    await client.query(`alter table data.${name} alter column ${column.name} set (${column.settings})`);
+  }
 }
 
 async function createLedger(client: pg.Client): Promise<void> {

@@ -102,6 +102,20 @@ function queriesFor(accounts: Account[]): Query[] {
       sql: ({ keyId }) => `select * from api.usage_log where key_id = '${keyId}' order by created_at desc limit 50`,
       isPage: true,
     },
+    {
+      title: "latest failed calls, busiest customer",
+      accounts: busiest,
+      path: () => "/usage_log?status=eq.error&order=created_at.desc&limit=50",
+      sql: () => "select * from api.usage_log where status = 'error' order by created_at desc limit 50",
+      isPage: true,
+    },
+    {
+      title: "one call by its x-request-id, busiest customer",
+      accounts: busiest,
+      path: ({ lastRequestId }) => `/usage_log?request_id=eq.${lastRequestId}`,
+      sql: ({ lastRequestId }) => `select * from api.usage_log where request_id = '${lastRequestId}'`,
+      isPage: true,
+    },
     { title: "latest page of a tenant, its admin", accounts: admins.slice(0, ACCOUNTS_PER_QUERY), ...latest },
     { title: "latest page of all, operator", accounts: operators, ...latest },
     {
