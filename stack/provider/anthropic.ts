@@ -8,12 +8,16 @@ const messagesRequest = z.looseObject({
   stream: z.boolean().nullish(),
 });
 
-/** Anthropic counts uncached input, cache reads and cache writes apart. */
-function anthropicUsage(usage: Usage, outputTokens: number): object {
+/** Anthropic counts uncached input, cache reads and cache writes apart, and the writes by how long they are kept. */
+function anthropicUsage(usage: Usage, hourTokens: number, outputTokens: number): object {
   return {
     input_tokens: usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens,
     cache_creation_input_tokens: usage.cache_write_tokens,
     cache_read_input_tokens: usage.cached_input_tokens,
+    cache_creation: {
+      ephemeral_5m_input_tokens: usage.cache_write_tokens - hourTokens,
+      ephemeral_1h_input_tokens: hourTokens,
+    },
     output_tokens: outputTokens,
   };
 }
@@ -24,6 +28,8 @@ const messages: Endpoint = (call) => {
   const reply = replyTo(call, prompt, request.max_tokens);
   const uncached = reply.usage.input_tokens - reply.usage.cached_input_tokens;
   const usage = { ...reply.usage, cache_write_tokens: Math.min(call.behaviour.cacheWriteTokens, uncached) };
+  const hourTokens = Math.min(call.behaviour.cacheWrite1hTokens, usage.cache_write_tokens);
+  const units = { cache_write_1h_tokens: hourTokens };
   const stopReason = reply.truncated ? "max_tokens" : "end_turn";
   const message = (content: object[], stop: string | null, outputTokens: number): object => ({
     id: `msg_${call.id}`,
@@ -33,10 +39,10 @@ const messages: Endpoint = (call) => {
     content,
     stop_reason: stop,
     stop_sequence: null,
-    ...(!call.behaviour.noUsage && { usage: anthropicUsage(usage, outputTokens) }),
+    ...(!call.behaviour.noUsage && { usage: anthropicUsage(usage, hourTokens, outputTokens) }),
   });
   const body = { json: message([{ type: "text", text: reply.text }], stopReason, usage.output_tokens) };
-  if (!request.stream) return { usage, body };
+  if (!request.stream) return { usage, units, body };
   const events: [string, object][] = [
     ["message_start", { message: message([], null, 1) }],
     ["content_block_start", { index: 0, content_block: { type: "text", text: "" } }],
@@ -55,7 +61,7 @@ const messages: Endpoint = (call) => {
     ],
     ["message_stop", {}],
   ];
-  return { usage, body, frames: events.map(([type, fields]) => sse({ type, ...fields }, type)) };
+  return { usage, units, body, frames: events.map(([type, fields]) => sse({ type, ...fields }, type)) };
 };
 
 const ERROR_TYPES: Record<number, string> = {

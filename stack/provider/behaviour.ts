@@ -16,13 +16,23 @@ export interface Behaviour {
   cachedTokens: number;
   /** `-cachewrite-<n>`: n input tokens were written to the prompt cache (Anthropic only). */
   cacheWriteTokens: number;
+  /** `-cachewrite1h-<n>`: n of these are kept for an hour (Anthropic only). */
+  cacheWrite1hTokens: number;
+  /** `-audioin-<n>`, `-imagein-<n>`: n of the input tokens of a chat are sound, or images. */
+  audioInputTokens: number;
+  imageInputTokens: number;
+  /** `-audioout-<n>`: n of the output tokens of a chat are sound. */
+  audioOutputTokens: number;
+  /** `-seconds-<n>`: a transcription reports this duration instead of tokens. */
+  seconds: number | undefined;
   /** `-reasoning-<n>`: n hidden reasoning tokens on top of the visible output. */
   reasoningTokens: number;
   /** `-out-<n>`: natural length of the reply in tokens. */
   naturalLength: number | undefined;
 }
 
-const LAST_SUFFIX = /-(?:(hang|die|nousage|redirect)|(fail|slow|cached|cachewrite|reasoning|out)-(\d{1,9}))$/;
+const LAST_SUFFIX =
+  /-(?:(hang|die|nousage|redirect)|(fail|slow|cached|cachewrite|cachewrite1h|audioin|imagein|audioout|seconds|reasoning|out)-(\d{1,9}))$/;
 
 /** Suffixes may be combined, in any order, at the end of the name: `qwen-turbo-slow-20-die`. */
 export function parseBehaviour(model: string): Behaviour {
@@ -41,6 +51,11 @@ export function parseBehaviour(model: string): Behaviour {
     redirect: given.has("redirect"),
     cachedTokens: given.get("cached") ?? 0,
     cacheWriteTokens: given.get("cachewrite") ?? 0,
+    cacheWrite1hTokens: given.get("cachewrite1h") ?? 0,
+    audioInputTokens: given.get("audioin") ?? 0,
+    imageInputTokens: given.get("imagein") ?? 0,
+    audioOutputTokens: given.get("audioout") ?? 0,
+    seconds: given.get("seconds"),
     reasoningTokens: given.get("reasoning") ?? 0,
     naturalLength: given.get("out"),
   };

@@ -11,6 +11,20 @@ export interface Usage {
   reasoning_tokens: number;
 }
 
+/** What is part of these totals, or counted beside tokens; what is absent was not used. */
+export interface Units {
+  cache_write_1h_tokens: number;
+  audio_input_tokens: number;
+  image_input_tokens: number;
+  audio_output_tokens: number;
+  image_output_tokens: number;
+  images: number;
+  image_size: string;
+  image_quality: string;
+  characters: number;
+  seconds: number;
+}
+
 export interface Call {
   id: string;
   model: string;
@@ -24,6 +38,7 @@ export interface Call {
 
 export interface Answer {
   usage: Usage;
+  units?: Partial<Units>;
   body: { json: unknown } | { bytes: Buffer; contentType: string };
   /** The answer as server-sent events, one string per chunk; only when the call asked for a stream. */
   frames?: string[];

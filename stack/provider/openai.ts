@@ -1,5 +1,15 @@
 import { z } from "zod";
-import { countUsage, type Endpoint, messagesSchema, parseBody, replyTo, sse, type Usage } from "./endpoint.ts";
+import {
+  type Call,
+  countUsage,
+  type Endpoint,
+  messagesSchema,
+  parseBody,
+  replyTo,
+  sse,
+  type Units,
+  type Usage,
+} from "./endpoint.ts";
 import { countTokens, makeEmbedding } from "./text.ts";
 
 const DEFAULT_DIMENSIONS = 64;
@@ -14,13 +24,29 @@ const streamFields = {
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
 };
 
-function chatUsage(usage: Usage): object {
+type ChatUnits = Pick<Units, "audio_input_tokens" | "image_input_tokens" | "audio_output_tokens">;
+
+/** What of a chat's tokens is sound or images: what its model's name asks for, as far as there is room for it. */
+function chatUnits({ behaviour }: Call, { input_tokens, cached_input_tokens, output_tokens }: Usage): ChatUnits {
+  const audio = Math.min(behaviour.audioInputTokens, input_tokens - cached_input_tokens);
+  return {
+    audio_input_tokens: audio,
+    image_input_tokens: Math.min(behaviour.imageInputTokens, input_tokens - cached_input_tokens - audio),
+    audio_output_tokens: Math.min(behaviour.audioOutputTokens, output_tokens),
+  };
+}
+
+function chatUsage(usage: Usage, units: ChatUnits): object {
   return {
     prompt_tokens: usage.input_tokens,
     completion_tokens: usage.output_tokens,
     total_tokens: usage.input_tokens + usage.output_tokens,
-    prompt_tokens_details: { cached_tokens: usage.cached_input_tokens },
-    completion_tokens_details: { reasoning_tokens: usage.reasoning_tokens },
+    prompt_tokens_details: {
+      cached_tokens: usage.cached_input_tokens,
+      audio_tokens: units.audio_input_tokens,
+      ...(units.image_input_tokens > 0 && { image_tokens: units.image_input_tokens }),
+    },
+    completion_tokens_details: { reasoning_tokens: usage.reasoning_tokens, audio_tokens: units.audio_output_tokens },
   };
 }
 
@@ -42,6 +68,8 @@ const chatCompletions: Endpoint = (call) => {
     reply.usage.output_tokens * choices.length,
     reply.usage.reasoning_tokens * choices.length,
   );
+  const units = chatUnits(call, usage);
+  const reported = chatUsage(usage, units);
   const finish = reply.truncated ? "length" : "stop";
   const head = { id: `chatcmpl-${call.id}`, created: call.createdS, model: call.model };
   const body = {
@@ -54,10 +82,10 @@ const chatCompletions: Endpoint = (call) => {
         logprobs: null,
         finish_reason: finish,
       })),
-      ...(!call.behaviour.noUsage && { usage: chatUsage(usage) }),
+      ...(!call.behaviour.noUsage && { usage: reported }),
     },
   };
-  if (!request.stream) return { usage, body };
+  if (!request.stream) return { usage, units, body };
   const chunk = (index: number, delta: object, finishReason: string | null): string =>
     sse({
       ...head,
@@ -70,9 +98,9 @@ const chatCompletions: Endpoint = (call) => {
     ...choices.map((index) => chunk(index, {}, finish)),
   ];
   if (request.stream_options?.include_usage && !call.behaviour.noUsage) {
-    frames.push(sse({ ...head, object: "chat.completion.chunk", choices: [], usage: chatUsage(usage) }));
+    frames.push(sse({ ...head, object: "chat.completion.chunk", choices: [], usage: reported }));
   }
-  return { usage, body, frames: [...frames, sse("[DONE]")] };
+  return { usage, units, body, frames: [...frames, sse("[DONE]")] };
 };
 
 const completionsSchema = z.looseObject({
@@ -92,17 +120,18 @@ const completions: Endpoint = (call) => {
     logprobs: null,
     finish_reason: finishReason,
   });
-  const usage = chatUsage(reply.usage);
+  const units = chatUnits(call, reply.usage);
+  const usage = chatUsage(reply.usage, units);
   const body = {
     json: { ...head, choices: [choice(reply.text, finish)], ...(!call.behaviour.noUsage && { usage }) },
   };
-  if (!request.stream) return { usage: reply.usage, body };
+  if (!request.stream) return { usage: reply.usage, units, body };
   const frames = reply.tokens.map((text) => sse({ ...head, choices: [choice(text, null)] }));
   frames.push(sse({ ...head, choices: [choice("", finish)] }));
   if (request.stream_options?.include_usage && !call.behaviour.noUsage) {
     frames.push(sse({ ...head, choices: [], usage }));
   }
-  return { usage: reply.usage, body, frames: [...frames, sse("[DONE]")] };
+  return { usage: reply.usage, units, body, frames: [...frames, sse("[DONE]")] };
 };
 
 const embeddingsSchema = z.looseObject({
@@ -200,25 +229,41 @@ const responses: Endpoint = (call) => {
   return { usage, body, frames };
 };
 
-const imagesSchema = z.looseObject({ prompt: z.string(), n: z.int().min(1).max(10).nullish() });
+const imagesSchema = z.looseObject({
+  prompt: z.string(),
+  n: z.int().min(1).max(10).nullish(),
+  size: z.string().nullish(),
+  quality: z.string().nullish(),
+});
 
 const imagesGenerations: Endpoint = (call) => {
   const request = parseBody(imagesSchema, call.body);
   const images = request.n ?? 1;
   const usage = countUsage(call, countTokens(request.prompt), images * TOKENS_PER_IMAGE);
+  const kind = { ...(request.size && { size: request.size }), ...(request.quality && { quality: request.quality }) };
+  // Models that report tokens tell size and quality, too; models that are paid by the image tell neither.
   const reported = {
-    input_tokens: usage.input_tokens,
-    input_tokens_details: { text_tokens: usage.input_tokens, image_tokens: 0 },
-    output_tokens: usage.output_tokens,
-    total_tokens: usage.input_tokens + usage.output_tokens,
+    ...kind,
+    usage: {
+      input_tokens: usage.input_tokens,
+      input_tokens_details: { text_tokens: usage.input_tokens, image_tokens: 0 },
+      output_tokens: usage.output_tokens,
+      total_tokens: usage.input_tokens + usage.output_tokens,
+    },
   };
   return {
     usage,
+    units: {
+      images,
+      ...(kind.size && { image_size: kind.size }),
+      ...(kind.quality && { image_quality: kind.quality }),
+      image_output_tokens: usage.output_tokens,
+    },
     body: {
       json: {
         created: call.createdS,
         data: Array.from({ length: images }, () => ({ b64_json: ONE_PIXEL_PNG })),
-        ...(!call.behaviour.noUsage && { usage: reported }),
+        ...(!call.behaviour.noUsage && reported),
       },
     },
   };
@@ -231,7 +276,7 @@ const audioSpeech: Endpoint = (call) => {
   const usage = countUsage(call, countTokens(request.input), 0);
   // The bytes of an MPEG frame header, repeated: OpenAI reports no usage here either.
   const bytes = Buffer.alloc(usage.input_tokens * AUDIO_BYTES_PER_TOKEN, Buffer.from([0xff, 0xfb, 0x90, 0x00]));
-  return { usage, body: { bytes, contentType: "audio/mpeg" } };
+  return { usage, units: { characters: [...request.input].length }, body: { bytes, contentType: "audio/mpeg" } };
 };
 
 const audioTranscriptions: Endpoint = (call) => {
@@ -239,17 +284,20 @@ const audioTranscriptions: Endpoint = (call) => {
   const textTokens = countTokens(String(call.body.prompt ?? ""));
   const reply = replyTo(call, `${call.fileBytes} bytes of audio`, undefined);
   const usage = countUsage(call, audioTokens + textTokens, reply.tokens.length);
+  const { seconds } = call.behaviour;
+  const units = seconds === undefined ? { audio_input_tokens: audioTokens } : { seconds };
   if (call.body.response_format === "text") {
-    return { usage, body: { bytes: Buffer.from(reply.text), contentType: "text/plain; charset=utf-8" } };
+    return { usage, units, body: { bytes: Buffer.from(reply.text), contentType: "text/plain; charset=utf-8" } };
   }
-  const reported = {
+  const tokens = {
     type: "tokens",
     input_tokens: usage.input_tokens,
     input_token_details: { text_tokens: textTokens, audio_tokens: audioTokens },
     output_tokens: usage.output_tokens,
     total_tokens: usage.input_tokens + usage.output_tokens,
   };
-  return { usage, body: { json: { text: reply.text, ...(!call.behaviour.noUsage && { usage: reported }) } } };
+  const reported = seconds === undefined ? tokens : { type: "duration", seconds };
+  return { usage, units, body: { json: { text: reply.text, ...(!call.behaviour.noUsage && { usage: reported }) } } };
 };
 
 /** Errors in OpenAI's shape. */

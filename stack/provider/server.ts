@@ -9,7 +9,7 @@ import {
 import { setTimeout as sleep } from "node:timers/promises";
 import { anthropicEndpoints, anthropicError } from "./anthropic.ts";
 import { parseBehaviour } from "./behaviour.ts";
-import { type Answer, type Call, type Endpoint, InvalidRequest, type Usage } from "./endpoint.ts";
+import { type Answer, type Call, type Endpoint, InvalidRequest, type Units, type Usage } from "./endpoint.ts";
 import { dashscopeEndpoints, dashscopeError, openaiEndpoints, openaiError } from "./openai.ts";
 
 interface Face {
@@ -42,6 +42,7 @@ export interface LogEntry {
   stream: boolean;
   completed: boolean;
   usage: Usage | null;
+  units: Partial<Units>;
   request_id: string | null;
   headers: IncomingHttpHeaders;
   body: Record<string, unknown>;
@@ -113,6 +114,7 @@ export function createProvider(): Server {
       stream: body.stream === true,
       completed: false,
       usage: null,
+      units: {},
       request_id: typeof requestId === "string" ? requestId : null,
       headers: request.headers,
       body: bytes.length <= BODY_LOG_LIMIT ? body : {},
@@ -155,6 +157,7 @@ export function createProvider(): Server {
     }
     entry.status = 200;
     entry.usage = answer.usage;
+    entry.units = answer.units ?? {};
     const headers = { "x-request-id": `req_${call.id}` };
     await (answer.frames
       ? sendStream(response, headers, answer.frames, call)

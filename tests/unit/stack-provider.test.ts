@@ -104,8 +104,8 @@ describe("server", () => {
         prompt_tokens: 3,
         completion_tokens: 10,
         total_tokens: 13,
-        prompt_tokens_details: { cached_tokens: 2 },
-        completion_tokens_details: { reasoning_tokens: 4 },
+        prompt_tokens_details: { cached_tokens: 2, audio_tokens: 0 },
+        completion_tokens_details: { reasoning_tokens: 4, audio_tokens: 0 },
       });
       expect(await log(model)).toMatchObject([
         {
@@ -143,6 +143,7 @@ describe("server", () => {
       input_tokens: 0,
       cache_read_input_tokens: 1,
       cache_creation_input_tokens: 2,
+      cache_creation: { ephemeral_5m_input_tokens: 2, ephemeral_1h_input_tokens: 0 },
       output_tokens: 4,
     });
     expect(await log(model)).toMatchObject([
@@ -220,6 +221,32 @@ describe("server", () => {
     expect(dying.status).toBe(200);
     await expect(dying.text()).rejects.toThrow("terminated");
     expect(await log("m-die")).toMatchObject([{ status: 200, completed: false }]);
+  });
+
+  test("other units than text tokens are reported and logged where they were used", async () => {
+    const seen = async (model: string) => (await log(model))[0]?.units;
+    const sound = "m-audioin-2-imagein-9-audioout-4-out-6";
+    expect(await json("/dashscope/v1/chat/completions", { model: sound, messages })).toMatchObject({
+      usage: {
+        prompt_tokens_details: { audio_tokens: 2, image_tokens: 1 },
+        completion_tokens_details: { audio_tokens: 4 },
+      },
+    });
+    expect(await seen(sound)).toEqual({ audio_input_tokens: 2, image_input_tokens: 1, audio_output_tokens: 4 });
+
+    const hour = "claude-cachewrite-3-cachewrite1h-2";
+    expect(await json("/anthropic/v1/messages", { model: hour, messages, max_tokens: 1 })).toMatchObject({
+      usage: { cache_creation: { ephemeral_5m_input_tokens: 1, ephemeral_1h_input_tokens: 2 } },
+    });
+    expect(await seen(hour)).toEqual({ cache_write_1h_tokens: 2 });
+
+    const image = { model: "m-image", prompt: "a cat", n: 2, size: "1024x1024", quality: "high" };
+    expect(await json("/openai/v1/images/generations", image)).toMatchObject({ size: "1024x1024", quality: "high" });
+    const units = { images: 2, image_size: "1024x1024", image_quality: "high" };
+    expect(await seen("m-image")).toEqual({ ...units, image_output_tokens: 544 });
+
+    await post("/openai/v1/audio/speech", { model: "m-speech", input: "Grüße 🜁", voice: "x" });
+    expect(await seen("m-speech")).toEqual({ characters: 7 });
   });
 
   test("-nousage leaves the usage out", async () => {
