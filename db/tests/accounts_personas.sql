@@ -150,7 +150,7 @@ select is((select coalesce(string_agg(r, ' ' order by r), '')
 from callers c;
 
 select tests.authenticate_as('root');
-select throws_ok($$update api.user_profile set balance = '1000000'$$, '42501', null, 'no one writes to a profile but through the functions');
+select throws_ok($$update api.user_profile set username = 'root'$$, '42501', null, 'no one writes to a profile but through the functions');
 
 select * from finish();
 rollback;

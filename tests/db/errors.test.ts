@@ -24,7 +24,7 @@ test("every error of the database is documented with its status", async () => {
 });
 
 test("every error of the proxy is documented with its status", () => {
-  const sources = readdirSync(new URL("proxy/", root))
+  const sources = readdirSync(new URL("proxy/", root), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts"))
     .map((name) => read(`proxy/${name}`));
   const raised = [...sources.join("\n").matchAll(/new ApiError\(\s*(\d{3}),\s*"(\w+)"/g)].map(([, status, code]) => ({
@@ -42,7 +42,9 @@ test("nothing is documented that nobody raises", async () => {
   const client = await connectAsOwner();
   try {
     const { rows } = await client.query<{ code: string }>("select code from app.error_registry()");
-    const sources = readdirSync(new URL("proxy/", root)).map((name) => read(`proxy/${name}`));
+    const sources = readdirSync(new URL("proxy/", root), { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => read(`proxy/${name}`));
     const known = new Set(rows.map(({ code }) => code));
     for (const code of documented.keys()) {
       expect(known.has(code as string) || sources.some((source) => source.includes(`"${code}"`)), code).toBe(true);

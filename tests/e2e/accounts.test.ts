@@ -165,7 +165,8 @@ describe("members", () => {
     expect(await unwrap(close())).toMatchObject({ status: "closed" });
     expect(await refusal(user.api.rpc("me"))).toBe("401 session_revoked");
     const login = await callRpc("login", { email: user.email, password: user.password });
-    expect(`${login.status} ${((await login.json()) as { code: string }).code}`).toBe("409 account_closed");
+    // The address is not kept: there is no login to tell anything about.
+    expect(`${login.status} ${((await login.json()) as { code: string }).code}`).toBe("401 invalid_credentials");
     expect(await refusal(close())).toBe("409 account_closed");
   });
 });
