@@ -77,7 +77,7 @@ export async function createHistory(options: HistoryOptions): Promise<Account[]>
       `select a.user_id as "userId", a.tenant_id as "tenantId", a.key_id as "keyId", a.session_id as "sessionId", a.role,
          coalesce(c.calls, 0)::integer as calls, c.last_request_id as "lastRequestId"
        from bench.account a
-       left join (select user_id, count(*) as calls, max(request_id) as last_request_id from data.usage_log group by user_id) c on c.user_id = a.user_id
+       left join (select user_id, count(*) as calls, max(request_id::text) as last_request_id from data.usage_log group by user_id) c on c.user_id = a.user_id
        order by calls desc`,
     );
     return accounts;

@@ -14,7 +14,7 @@ import { type BenchStack, benchmark, progress } from "./stack.ts";
 import { median, medianOrNull } from "./statistics.ts";
 
 const KINDS = ["json", "stream"] as const;
-const LANES = ["upstream", "portkey", "leases", "each-call", "direct"] as const;
+const LANES = ["upstream", "portkey", "leases", "journal", "each-call", "direct"] as const;
 type Kind = (typeof KINDS)[number];
 type LaneName = (typeof LANES)[number];
 
@@ -22,8 +22,14 @@ const TITLES: Record<LaneName, string> = {
   upstream: "upstream alone",
   portkey: "bare Portkey",
   leases: "Neuropia, leases",
+  journal: "Neuropia, leases, SETTLE=journal",
   "each-call": "Neuropia, each call authorised",
   direct: "Neuropia, direct lane",
+};
+/** Lanes with a proxy of their own, and its settings. */
+const PROXY_ENV: Partial<Record<LaneName, NodeJS.ProcessEnv>> = {
+  journal: { SETTLE: "journal" },
+  "each-call": { LEASE_MAX_REQUESTS: "1" },
 };
 const KIND_TITLES: Record<Kind, string> = { json: "JSON", stream: "streams" };
 const REPLY_TOKENS = 40;
@@ -183,9 +189,10 @@ async function makeLanes(
         pids: () => pidsOf("provider", "portkey"),
       });
     } else {
-      const proxy = name === "each-call" ? await startProxy(stack, name, { LEASE_MAX_REQUESTS: "1" }) : services.proxy;
+      const env = PROXY_ENV[name];
+      const proxy = env === undefined ? services.proxy : await startProxy(stack, name, env);
       if (proxy === undefined) throw new Error("the stack runs no proxy");
-      if (name === "each-call") proxies.push(proxy);
+      if (env !== undefined) proxies.push(proxy);
       const model = `bench-${name}`;
       const url = `${proxyUrl(proxy)}/v1/${ENDPOINT}`;
       made.push({
