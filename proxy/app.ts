@@ -52,7 +52,9 @@ function observe(log: Logger, metrics: Metrics, isReady: () => boolean): Request
       const status = res.headersSent ? res.statusCode : CLIENT_CLOSED_REQUEST;
       metrics.request(String(route), status, elapsedMs());
       const ended = { method: req.method, path, status, latency_ms: elapsedMs() };
-      const level = route === "/health" ? "debug" : "info";
+      // A call that went well is in usage_log.
+      const isOrdinary = route === "/health" || (status < 400 && res.writableFinished && /^\/(v1|api)\//.test(path));
+      const level = isOrdinary ? "debug" : "info";
       requestLog[level]({ ...ended, client_left: !res.writableFinished, error_code: res.locals.errorCode }, "request");
     });
     next();

@@ -43,6 +43,7 @@ export class Recorder {
   #queue: Pending[] = [];
   #unsettled = 0;
   #running = false;
+  #isAway = false;
 
   constructor(services: Services) {
     this.#services = services;
@@ -51,6 +52,11 @@ export class Recorder {
   /** How many events are not in the database yet. */
   get unsettled(): number {
     return this.#unsettled;
+  }
+
+  /** Whether the database did not take what it was sent last: what is recorded now will not be there soon. */
+  get isAway(): boolean {
+    return this.#isAway;
   }
 
   record(event: UsageEvent): Recording {
@@ -107,7 +113,8 @@ export class Recorder {
     let failures = 0;
     while (this.#queue.length > 0) {
       const batch = this.#queue.splice(0, MOST_EVENTS_PER_CALL);
-      if (await this.#deliver(batch)) {
+      this.#isAway = !(await this.#deliver(batch));
+      if (!this.#isAway) {
         failures = 0;
       } else {
         this.#queue.unshift(...batch);

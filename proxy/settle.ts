@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { type Answer, billableUsage } from "./billable.ts";
 import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
@@ -28,8 +27,8 @@ export type Outcome = Pick<UsageEvent, "status" | "http_status"> & {
 };
 
 /**
- * Records how a call ended. Returns when that is in the database or, when the database does not answer in time, when it is
- * in the journal.
+ * Records how a call ended. Returns when that is in the database or, when the database does not answer in time or is known
+ * to be away, when it is in the journal. With SETTLE=journal, always then.
  */
 export async function settle(
   { config, recorder, metrics }: { config: Config; recorder: Recorder; metrics: Metrics },
@@ -55,13 +54,15 @@ export async function settle(
 
   const { journaled, recorded } = recorder.record(event);
   const settled = recorded.then((settlement) => {
-    const level = settlement === null || settlement.result === "unknown_grant" ? "error" : "info";
+    const level = settlement === null || settlement.result === "unknown_grant" ? "error" : "debug";
     const { key_id, user_id, payer_id, model } = grant;
     const about = { key_id, user_id, payer_id, model, provider: target?.provider, usage: event, settlement };
     context.log[level](about, "call settled");
   });
-  if (await isWithin(settled, config.SETTLE_TIMEOUT_MS)) return;
-  metrics.usageLate();
+  if (config.SETTLE === "database") {
+    if (!recorder.isAway && (await isWithin(settled, config.SETTLE_TIMEOUT_MS))) return;
+    metrics.usageLate();
+  }
   // What costs nothing need not be kept at the price of a client that waits.
   if (status === "error") return;
   const isSafe = journaled.then((isJournaled) => (isJournaled ? undefined : settled));
@@ -70,12 +71,11 @@ export async function settle(
 }
 
 /** Whether a promise is fulfilled in time. */
-async function isWithin(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  const waiting = new AbortController();
-  const isLate = delay(timeoutMs, false, { signal: waiting.signal }).catch(() => false);
-  const isInTime = await Promise.race([promise.then(() => true), isLate]);
-  waiting.abort();
-  return isInTime;
+function isWithin(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, timeoutMs, false);
+    promise.then(() => resolve(true), reject).finally(() => clearTimeout(timer));
+  });
 }
 
 /** A provider's text as PostgreSQL stores it: without control characters and half characters. */
