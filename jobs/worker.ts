@@ -12,6 +12,7 @@ import { createUsagePartitions } from "./tasks/create-usage-partitions.ts";
 import { expirePaymentOrders } from "./tasks/expire-payment-orders.ts";
 import { notifyExpiringKeys, notifyRunningOut } from "./tasks/notices.ts";
 import { notify } from "./tasks/notify.ts";
+import { reconcile } from "./tasks/reconcile.ts";
 import { rollUpUsage } from "./tasks/roll-up-usage.ts";
 import { sendEmail } from "./tasks/send-email.ts";
 import { sendInvitation, sendPasswordReset } from "./tasks/send-password-email.ts";
@@ -36,6 +37,7 @@ const taskList = (config: Config, log: Logger, mailer: Mailer | undefined): Task
   create_checkout_session: createCheckoutSession(log, config),
   expire_payment_orders: expirePaymentOrders(log),
   roll_up_usage: rollUpUsage(log),
+  reconcile: reconcile(log),
 });
 
 // An hour that was missed is made up for by the next one. A job still waiting is replaced, so that none pile up.
@@ -46,6 +48,18 @@ const cronItems = parseCronItems([
   { task: "roll_up_usage", match: "* * * * *", options: { jobKey: "roll_up_usage" } },
   { task: "announce_price_rises", match: "27 * * * *", options: { jobKey: "announce_price_rises" } },
   { task: "notify_expiring_keys", match: "17 * * * *", options: { jobKey: "notify_expiring_keys" } },
+  {
+    task: "reconcile",
+    identifier: "reconcile_lately",
+    match: "37 * * * *",
+    payload: { days: 2 },
+    options: { jobKey: "reconcile_lately" },
+  },
+  {
+    task: "reconcile",
+    match: "47 3 * * 0",
+    options: { jobKey: "reconcile", backfillPeriod: 6 * 24 * 60 * 60 * 1000 },
+  },
   {
     task: "notify_running_out",
     match: "27 1 * * *",

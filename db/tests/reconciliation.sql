@@ -1,10 +1,14 @@
 begin;
-select plan(21);
+select plan(24);
 
 select tests.create_user('alice', balance => 100);
 select tests.create_user('root', role => 'platform_admin', balance => 0, status => 'pending');
 select tests.create_key('alice', 'alice');
 select tests.route_model('m', request_rate => 1);
+create function pg_temp.told() returns bigint language sql as $$
+  select count(*) from graphile_worker._private_jobs j
+  where j.payload ->> 'event' = 'reconciliation.difference' and j.payload ->> 'user_id' = tests.user_id('root')::text;
+$$;
 create function pg_temp.found() returns text language sql as $$
   select string_agg(check_name, ',' order by check_name) from app.reconcile() where user_id in (tests.user_id('alice'), tests.user_id('root'));
 $$;
@@ -50,8 +54,13 @@ rollback to agreed;
 update data.user_profile set balance = 0 where user_id = tests.user_id('alice');
 select app.run_reconciliation();
 select is((select differences from data.reconciliation), (select count(*) from data.reconciliation_difference), 'the report is kept');
-select is((select count(*) from graphile_worker._private_jobs j where j.payload ->> 'event' = 'reconciliation.difference'
-  and j.payload ->> 'user_id' = tests.user_id('root')::text), 1::bigint, 'and the platform''s admins are told');
+select is(pg_temp.told(), 1::bigint, 'and the platform''s admins are told');
+select is((select (r.differences > 0, r.since)::text from app.run_reconciliation('2026-03-10 00:00:00+00') r), '(t,"2026-03-10 00:00:00+00")',
+  'the next run returns its report');
+select is(pg_temp.told(), 1::bigint, 'but tells nobody again of the same differences');
+update data.user_profile set balance = 1 where user_id = tests.user_id('alice');
+select app.run_reconciliation();
+select is(pg_temp.told(), 2::bigint, 'until there is another one');
 select tests.authenticate_as('root');
 select isnt_empty('select * from api.reconciliation', 'who can read it');
 select isnt_empty($$select * from api.reconciliation_difference where check_name = 'balance'$$, 'with all that was found');

@@ -3,17 +3,14 @@ language plpgsql volatile security definer
 set search_path = ''
 as $$
 declare
-  v_id uuid := app.run_reconciliation(reconcile.since);
+  v_report constant data.reconciliation := app.run_reconciliation(reconcile.since);
 begin
-  return (
-    select json_build_object('id', r.id, 'since', r.since, 'started_at', r.started_at, 'finished_at', r.finished_at, 'accounts', r.accounts,
-      'ledger_entries', r.ledger_entries, 'differences', (
-        select coalesce(json_agg(json_build_object('check_name', d.check_name, 'user_id', d.user_id, 'subject_id', d.subject_id,
-          'expected', d.expected, 'found', d.found) order by d.id), '[]')
-        from data.reconciliation_difference d
-        where d.reconciliation_id = r.id))
-    from data.reconciliation r
-    where r.id = v_id);
+  return json_build_object('id', v_report.id, 'since', v_report.since, 'started_at', v_report.started_at,
+    'finished_at', v_report.finished_at, 'accounts', v_report.accounts, 'ledger_entries', v_report.ledger_entries, 'differences', (
+      select coalesce(json_agg(json_build_object('check_name', d.check_name, 'user_id', d.user_id, 'subject_id', d.subject_id,
+        'expected', d.expected, 'found', d.found) order by d.id), '[]')
+      from data.reconciliation_difference d
+      where d.reconciliation_id = v_report.id));
 end
 $$;
 revoke all on function api.reconcile(timestamptz) from public;
