@@ -111,10 +111,6 @@ const english: Record<string, CopyWriter> = {
     subject: "Your account has been suspended",
     lines: [`Calls are refused. Reason: ${facts.text("reason")}`],
   }),
-  "account.closed": (facts) => ({
-    subject: "Your account has been closed",
-    lines: [`Reason: ${facts.text("reason")}`],
-  }),
   "payment.received": (facts) => ({
     subject: `Payment received: ${facts.money("amount")}`,
     lines: [
@@ -235,10 +231,6 @@ const chinese: Record<string, CopyWriter> = {
   "account.suspended": (facts) => ({
     subject: "您的账户已被暂停",
     lines: [`调用将被拒绝。原因:${facts.text("reason")}`],
-  }),
-  "account.closed": (facts) => ({
-    subject: "您的账户已关闭",
-    lines: [`原因:${facts.text("reason")}`],
   }),
   "payment.received": (facts) => ({
     subject: `已收到付款:${facts.money("amount")}`,

@@ -12,7 +12,7 @@ as $$
     ('account.reactivated',       'user',           true, true,  true),
     ('account.pending',           'user',           true, false, true),
     ('account.suspended',         'user',           true, true,  true),
-    ('account.closed',            'user',           true, true,  true),
+    ('account.closed',            'user',           true, false, false),
     ('payment.received',          'user',           true, true,  true),
     ('payment.refunded',          'user',           true, true,  true),
     ('payment.disputed',          'user',           true, true,  true),
