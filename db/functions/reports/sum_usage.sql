@@ -20,7 +20,10 @@ declare
   v_period constant text := case when 'hour' = any (group_by) then 'hour' when 'day' = any (group_by) then 'day' end;
   v_since_day constant date := (since at time zone 'UTC')::date;
   v_until_day constant date := (until at time zone 'UTC')::date;
+  v_unrolled_from xid8;
 begin
+  -- With the value known, the planner knows that it is the end of the index.
+  select r.rolled_up_before into strict v_unrolled_from from data.usage_roll_up r;
   return query
     select case when v_period is not null then (u.at at time zone 'UTC')::date end,
       case when v_period = 'hour' then u.at end,
@@ -52,8 +55,11 @@ begin
       select case when v_period is not null then date_trunc(v_period, l.recorded_at, 'UTC') end, l.tenant_id, l.user_id, l.key_id, l.model, l.provider, l.currency,
         l.cost_currency, 1, (l.status = 'error')::integer, l.input_tokens, l.cached_input_tokens, l.cache_write_tokens, l.output_tokens,
         l.reasoning_tokens, l.images, l.characters, l.seconds, l.charge, l.cost, round(l.charge - l.cost * coalesce(l.exchange_rate, 1), 10)
-      from app.unrolled_usage(sum_usage.tenant_id, sum_usage.user_id, sum_usage.payer_id) l
-      where l.recorded_at >= since and l.recorded_at < until
+      from data.usage_log l
+      where l.recorded_xid >= v_unrolled_from and l.recorded_at >= since and l.recorded_at < until
+        and (sum_usage.tenant_id is null or l.tenant_id = sum_usage.tenant_id)
+        and (sum_usage.user_id is null or l.user_id = sum_usage.user_id)
+        and (sum_usage.payer_id is null or l.payer_id = sum_usage.payer_id)
     ) u
     group by 1, 2, 3, 4, 5, 6, 7, 8, 9;
 end
