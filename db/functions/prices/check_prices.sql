@@ -19,17 +19,22 @@ as $$
     cross join moment
     cross join lateral app.current_rates(mt.provider, mt.upstream_model, c.code, moment.at) as r (rates)
     where m.is_active
+  ), gap as (
+    select p.*,
+      case
+        when p.first_tier is null then 'no_price'
+        when p.first_tier > 0 then 'no_tier_from_zero'
+        when p.rates is null then 'no_exchange_rate'
+        else 'unit_not_priced'
+      end as problem
+    from priced p
+    where p.rates is null or not app.prices_endpoint(p.rates, p.endpoint)
   )
-  select p.name, p.endpoint, p.provider, p.upstream_model, p.code, p.at,
-    case
-      when p.first_tier is null then 'no_price'
-      when p.first_tier > 0 then 'no_tier_from_zero'
-      when p.rates is null then 'no_exchange_rate'
-      else 'unit_not_priced'
-    end
-  from priced p
-  where p.rates is null or not app.prices_endpoint(p.rates, p.endpoint)
-  order by p.at, p.name, p.endpoint, p.provider, p.upstream_model, p.code;
+  -- What has no price stays without one until there is one: each gap from when it begins.
+  select g.name, g.endpoint, g.provider, g.upstream_model, g.code, min(g.at), g.problem
+  from gap g
+  group by g.name, g.endpoint, g.provider, g.upstream_model, g.code, g.problem
+  order by 6, 1, 2, 3, 4, 5;
 $$;
 revoke all on function api.check_prices() from public;
 grant execute on function api.check_prices() to platform_admin;
