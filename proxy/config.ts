@@ -70,6 +70,9 @@ export const VARIABLES = [...Object.keys(variables.shape), "PORTKEY_URL"];
 
 export type Config = z.infer<typeof schema>;
 
+/** Which of PROXY_WORKERS processes this is, from 1 on: the first process tells the others when it starts them. */
+export const WORKER_VARIABLE = "NEUROPIA_PROXY_WORKER";
+
 /**
  * Reads the proxy's settings. Empty variables count as unset; NAME_FILE names a file that holds NAME.
  *
@@ -78,7 +81,13 @@ export type Config = z.infer<typeof schema>;
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
   const { PORTKEY_URL, ...set } = readVariables(VARIABLES, environment);
   const result = schema.safeParse({ ...(PORTKEY_URL !== undefined && { PORTKEY_URLS: PORTKEY_URL }), ...set });
-  if (result.success) return result.data;
+  if (result.success) return forWorker(result.data, Number(environment[WORKER_VARIABLE] ?? 1));
   const problems = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
   throw new Error(`wrong configuration of the proxy\n  ${problems.join("\n  ")}`);
+}
+
+/** Each worker has a journal of its own; the first that of a proxy without workers. */
+function forWorker(config: Config, worker: number): Config {
+  if (worker === 1) return config;
+  return { ...config, JOURNAL_DIRECTORY: path.join(config.JOURNAL_DIRECTORY, `worker-${worker}`) };
 }

@@ -1,11 +1,14 @@
+import cluster from "node:cluster";
 import { readConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
 import { startProxy } from "./proxy.ts";
+import { startWorkers } from "./workers.ts";
 
 try {
   const config = readConfig();
   const log = createLogger(config.LOG_LEVEL);
-  const proxy = await startProxy(config, log);
+  const isPrimary = cluster.isPrimary && config.PROXY_WORKERS > 1;
+  const proxy = isPrimary ? await startWorkers(config, log) : await startProxy(config, log);
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
       log.info({ signal }, "signal received");

@@ -1,4 +1,5 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type http from "node:http";
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { UsageEvent } from "./gateway.ts";
 import type { Source } from "./leases/leases.ts";
 
@@ -87,4 +88,29 @@ export class Metrics {
   #histogram(name: string, help: string, labelNames: string[] = [], buckets = SECONDS): Histogram {
     return new Histogram({ name: `neuropia_${name}`, help, labelNames, buckets, registers: this.#registers });
   }
+}
+
+/** Answers GET /metrics with what the registry has. */
+export async function serveMetrics(
+  registry: { contentType: string; metrics(): Promise<string> },
+  req: http.IncomingMessage,
+  res: http.ServerResponse,
+): Promise<void> {
+  if (req.method !== "GET" || req.url !== "/metrics") {
+    res.writeHead(404).end();
+    return;
+  }
+  try {
+    const page = await registry.metrics();
+    res.writeHead(200, { "content-type": registry.contentType }).end(page);
+  } catch {
+    res.writeHead(500).end();
+  }
+}
+
+/** Lets the first of several processes ask this one for its metrics. */
+export function offerToPrimary(registry: Registry): void {
+  AggregatorRegistry.setRegistries(registry);
+  // Its constructor is what listens for the question.
+  new AggregatorRegistry();
 }

@@ -1,4 +1,4 @@
-import type http from "node:http";
+import cluster from "node:cluster";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { createApp } from "./app.ts";
@@ -9,7 +9,7 @@ import { ApiError } from "./errors.ts";
 import { Gateway } from "./gateway.ts";
 import { Journal } from "./journal.ts";
 import { startLeases } from "./leases/start.ts";
-import { Metrics } from "./metrics.ts";
+import { Metrics, offerToPrimary, serveMetrics } from "./metrics.ts";
 import { PortkeyPool } from "./portkey-pool.ts";
 import { Postgrest } from "./postgrest.ts";
 import { Recorder } from "./recorder.ts";
@@ -48,10 +48,12 @@ export async function startProxy(config: Config, log: Logger): Promise<RunningPr
   gateway.onDroppedKeys = (keys) => keys.forEach((key) => void leases.drop({ key }));
   const services = { config, gateway, leases, portkey, directLane, journal, recorder, calls, metrics };
   const server = createServer(createApp(services, postgrest, log, () => isReady));
-  const admin = createServer((req, res) => void serveMetrics(metrics, req, res));
-  const adminPort = await listen(admin, config.ADMIN_PORT, config.ADMIN_HOST);
+  const admin = createServer((req, res) => void serveMetrics(metrics.registry, req, res));
+  // Of several processes on one port, the first of them serves the metrics of all.
+  if (cluster.isWorker) offerToPrimary(metrics.registry);
+  const adminPort = cluster.isWorker ? 0 : await listen(admin, config.ADMIN_PORT, config.ADMIN_HOST);
   const port = await listen(server, config.PROXY_PORT, config.PROXY_HOST);
-  log.info({ port, admin_port: adminPort }, "proxy ready");
+  log.info({ pid: process.pid, port, admin_port: adminPort }, "proxy ready");
 
   const stop = async (): Promise<void> => {
     isReady = false;
@@ -78,17 +80,4 @@ export async function startProxy(config: Config, log: Logger): Promise<RunningPr
       return stopped;
     },
   };
-}
-
-async function serveMetrics(metrics: Metrics, req: http.IncomingMessage, res: http.ServerResponse): Promise<void> {
-  if (req.method !== "GET" || req.url !== "/metrics") {
-    res.writeHead(404).end();
-    return;
-  }
-  try {
-    const page = await metrics.registry.metrics();
-    res.writeHead(200, { "content-type": metrics.registry.contentType }).end(page);
-  } catch {
-    res.writeHead(500).end();
-  }
 }
