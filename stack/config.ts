@@ -48,6 +48,8 @@ const environment = z.object({
   ANTHROPIC_API_KEY: z.string().optional(),
 });
 
+export const VARIABLES = Object.keys(environment.shape);
+
 export interface StackConfig {
   /** Absolute. */
   dataDirectory: string;

@@ -2,22 +2,23 @@ import { z } from "zod";
 import { parseEnv } from "../env.ts";
 import { parseAllowedHosts } from "./allowed-hosts.ts";
 
-export const config = parseEnv(
-  z.object({
-    PORTKEY_BIND_HOST: z.string().min(1).default("127.0.0.1"),
-    PORTKEY_ALLOWED_HOSTS: z
-      .string()
-      .default("")
-      .transform((list, context) => {
-        try {
-          return parseAllowedHosts(list);
-        } catch (error) {
-          context.addIssue((error as Error).message);
-          return z.NEVER;
-        }
-      }),
-    PORTKEY_DRAIN_TIMEOUT_MS: z.coerce.number().int().min(0).default(30_000),
-    PORTKEY_UPSTREAM_TIMEOUT_MS: z.coerce.number().int().min(1).default(600_000),
-  }),
-  process.env,
-);
+const schema = z.object({
+  PORTKEY_BIND_HOST: z.string().min(1).default("127.0.0.1"),
+  PORTKEY_ALLOWED_HOSTS: z
+    .string()
+    .default("")
+    .transform((list, context) => {
+      try {
+        return parseAllowedHosts(list);
+      } catch (error) {
+        context.addIssue((error as Error).message);
+        return z.NEVER;
+      }
+    }),
+  PORTKEY_DRAIN_TIMEOUT_MS: z.coerce.number().int().min(0).default(30_000),
+  PORTKEY_UPSTREAM_TIMEOUT_MS: z.coerce.number().int().min(1).default(600_000),
+});
+
+export const VARIABLES = Object.keys(schema.shape);
+
+export const config = parseEnv(schema, process.env);
