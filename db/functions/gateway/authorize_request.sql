@@ -75,6 +75,7 @@ begin
     select k.* into strict v_key from data.virtual_key k where k.id = v_key.id for no key update;
   end if;
   if authorize_request.returned_permits <> '[]' then
+    perform from data.member_limit m where m.user_id = v_user.user_id for no key update;
     perform app.return_permits(authorize_request.returned_permits, v_payer.user_id);
   end if;
   v_now := app.now();
