@@ -61,7 +61,12 @@ async function relayJson(call: Answered): Promise<void> {
   const { endpoint, client, upstream, target, signal, settle } = call;
   const raw = await bodyOf(upstream, signal);
   const body = parseJson(raw.toString("utf8"));
-  if (!isObject(body)) throw new ApiError(502, "upstream_error", "The provider's answer could not be read.");
+  // So Portkey wraps what is no JSON: a transcript asked for as plain text, or a page that somebody put in between.
+  const plain = isObject(body) ? body["html-message"] : undefined;
+  if (typeof plain === "string" && endpoint === "audio/transcriptions") return relayText(call, plain);
+  if (!isObject(body) || plain !== undefined) {
+    throw new ApiError(502, "upstream_error", "The provider's answer could not be read.");
+  }
   const text = new Text();
   addOutput(text, body);
   const isComplete = !isFailure(body);
@@ -81,6 +86,16 @@ async function relayJson(call: Answered): Promise<void> {
   });
   if (failure) throw failure;
   client.answer(upstream, raw);
+}
+
+async function relayText(call: Answered, plain: string): Promise<void> {
+  const { client, upstream, target, settle } = call;
+  const text = new Text();
+  text.add(plain);
+  const answer = { reported: null, units: NO_ANSWERED_UNITS, text, bytes: text.bytes };
+  await settle({ ...statusOf(call, true), target, answer });
+  const headers = { ...upstream.headers, "content-type": "text/plain; charset=utf-8" };
+  client.answer({ ...upstream, headers }, Buffer.from(plain));
 }
 
 /** Sound, pictures and plain text: passed as they come. */

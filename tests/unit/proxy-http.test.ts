@@ -290,6 +290,19 @@ describe("a call", () => {
     expect(recorded.map((event) => event.error_code)).toEqual(["gateway_unavailable", "upstream_error"]);
   });
 
+  it("to a transcription as plain text comes out of what Portkey wraps it in; no other answer does", async () => {
+    portkey = (_req, res) => json(res, 200, { "html-message": "Hello." }, SERVED);
+    const form = new FormData();
+    form.set("model", "m");
+    form.set("file", new Blob([new Uint8Array(16_000)]), "a.mp3");
+    const headers = { "x-virtual-key": KEY };
+    const response = await fetch(`${url}/v1/audio/transcriptions`, { method: "POST", headers, body: form });
+    expect(response.headers.get("content-type")).toBe("text/plain; charset=utf-8");
+    expect(await response.text()).toBe("Hello.");
+    expect((await post("/v1/chat/completions", CHAT)).status).toBe(502);
+    expect(recorded).toMatchObject([{ status: "ok", seconds: 2, estimated: true }, { status: "error" }]);
+  });
+
   it("is interrupted, with nothing charged but what came, when the provider fails with status 200", async () => {
     const finished = { choices: [{ message: { content: "" }, finish_reason: "error" }] };
     portkey = (_req, res) => json(res, 200, finished, SERVED);
