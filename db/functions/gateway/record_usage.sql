@@ -8,6 +8,8 @@ declare
   v_now timestamptz;
   v_charges_empty_failures boolean := app.setting('charge_empty_failures')::boolean;
   v_grants uuid[];
+  v_first_call_at timestamptz;
+  v_last_call_at timestamptz;
   v_payers uuid[];
   v_keys uuid[];
   v_payer record;
@@ -22,7 +24,8 @@ begin
   perform app.require_valid_usage_events(record_usage.events);
 
   -- Arrays and lateral joins with a limit keep every look-up on its index, whatever the planner believes about the size of a batch.
-  v_grants := array(select distinct e.grant_id from app.parse_usage_events(record_usage.events) e);
+  select coalesce(array_agg(distinct e.grant_id), '{}'), min(e.created_at), max(e.created_at) into v_grants, v_first_call_at, v_last_call_at
+  from app.parse_usage_events(record_usage.events) e;
   v_payers := array(select distinct g.payer_id from data.request_grant g where g.id = any (v_grants));
   v_keys := array(select distinct g.key_id from data.request_grant g where g.id = any (v_grants));
   -- Lock order: accounts by id, then keys by id, then grants: see docs/lock-order.md.
@@ -54,7 +57,11 @@ begin
     left join lateral app.price_call(target.value -> 'rates', (target.value ->> 'markup_percent')::numeric, to_jsonb(e)) price
       on v_charges_empty_failures or e.status <> 'interrupted' or e.output_tokens > 0 or e.images > 0 or e.seconds > 0
     where (
-      select u.request_id from data.usage_log u where u.created_at = e.created_at and u.request_id = e.request_id limit 1) is null
+      select u.request_id from data.usage_log u
+      where u.created_at = e.created_at and u.request_id = e.request_id
+        -- Leaves out the partitions of other months before the query begins.
+        and u.created_at between v_first_call_at and v_last_call_at
+      limit 1) is null
   ), bill as materialized (
     select n.payer_id, sum(n.charge) as amount, uuidv7() as ledger_entry_id
     from new_event n
@@ -186,7 +193,9 @@ begin
           'status', p.status) order by e.ordinality), '[]')
       from app.parse_usage_events(record_usage.events) e
       left join lateral (
-        select l.* from data.usage_log l where l.created_at = e.created_at and l.request_id = e.request_id limit 1
+        select l.* from data.usage_log l
+        where l.created_at = e.created_at and l.request_id = e.request_id and l.created_at between v_first_call_at and v_last_call_at
+        limit 1
       ) u on true
       left join lateral (select a.* from data.user_profile a where a.user_id = u.payer_id limit 1) p on true),
     'dropped_keys', (
