@@ -25,7 +25,7 @@ beforeAll(async () => {
   const rates = [{ input_rate: "0", output_rate: "0", request_rate: "0.5", currency: "CNY" }];
   ({ model } = await createModel([{ upstreamModel: upstreamName("-slow-20-out-3"), rates }]));
   await rpc(await admin(), "set_markup_rule", { model, percent: "40" });
-  if (redis === "own server") server = await TestRedis.start();
+  if (redis !== "none") server = await TestRedis.start();
 });
 afterAll(async () => {
   await server?.stop();
@@ -64,7 +64,7 @@ async function load(
 
 const served = (outcomes: Outcome[]): number => outcomes.filter(({ status }) => status === 200).length;
 
-describe.each(redis === "own server" ? ["memory", "Redis"] : ["memory"])("leases in %s", (store) => {
+describe.each(redis !== "none" ? ["memory", "Redis"] : ["memory"])("leases in %s", (store) => {
   let proxies: Proxies;
 
   beforeAll(async () => {
