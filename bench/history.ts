@@ -32,7 +32,7 @@ const CALLS_PER_ERROR = 40;
 /** One ledger entry for the calls of an account in so many hours. */
 const LEDGER_HOURS = 6;
 const GRANTS_PER_ROW = 0.01;
-const BALANCE = 1000;
+const BALANCE = "1000";
 
 const SESSION_SETTINGS = `
   set synchronous_commit = off;

@@ -10,7 +10,7 @@ const TRANSIENT_STATUSES = [408, 409, 429];
 const payloadSchema = z.object({ order_id: z.uuid() });
 const orderSchema = z.object({
   order_id: z.uuid(),
-  amount: z.number().int().positive(),
+  amount: z.string().regex(/^[1-9]\d*$/),
   currency: z.string(),
   expires_at: z.number().int(),
 });
@@ -50,7 +50,7 @@ export function createCheckoutSession(log: Logger, config: StripeConfig): Task {
         client_reference_id: orderId,
         "line_items[0][quantity]": "1",
         "line_items[0][price_data][currency]": order.currency,
-        "line_items[0][price_data][unit_amount]": String(order.amount),
+        "line_items[0][price_data][unit_amount]": order.amount,
         "line_items[0][price_data][product_data][name]": "Top-up",
         "metadata[order_id]": orderId,
         // Refunds are reported on the charge, which inherits these.

@@ -23,7 +23,7 @@ export function scopeOf(request: AuthorizeRequest): string {
 
 /** Only calls that are measured in tokens alone can stand for each other. */
 export function canShare({ units }: AuthorizeRequest): boolean {
-  return Object.values(units).every((amount) => amount === 0 || amount === null);
+  return Object.values(units).every((quantity) => quantity === 0 || quantity === null);
 }
 
 function roundUp(tokens: number): number {
