@@ -37,8 +37,10 @@ export function readBody(req: IncomingMessage, limit: number): Promise<Buffer> {
       resolve(Buffer.concat(chunks ?? []));
       chunks = null;
     });
-    req.on("close", () =>
-      reject(new ApiError(400, "client_closed", "The request ended before its body was complete.")),
-    );
+    req.on("close", () => {
+      // Making an error costs more than all else here.
+      if (!req.readableEnded)
+        reject(new ApiError(400, "client_closed", "The request ended before its body was complete."));
+    });
   });
 }

@@ -27,7 +27,7 @@ export function upstreamHeaders(call: {
 }): Record<string, string> {
   const headers: Record<string, string> = {
     "content-type": call.contentType,
-    "x-portkey-config": asciiJson(call.portkeyConfig),
+    "x-portkey-config": configHeader(call.portkeyConfig),
     "x-portkey-forward-headers": FOR_THE_PROVIDER,
     "x-request-id": call.requestId,
   };
@@ -36,6 +36,17 @@ export function upstreamHeaders(call: {
     if (value !== null && /^[\x20-\x7e]{1,1000}$/.test(value)) headers[name] = value;
   }
   return headers;
+}
+
+/** By config: the calls of a lease have one in common. */
+const configHeaders = new WeakMap<object, string>();
+
+function configHeader(config: object): string {
+  const known = configHeaders.get(config);
+  if (known !== undefined) return known;
+  const header = asciiJson(config);
+  configHeaders.set(config, header);
+  return header;
 }
 
 /** JSON for a header: whatever is not printable ASCII becomes `\uXXXX`. */
