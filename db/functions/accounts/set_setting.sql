@@ -7,6 +7,7 @@ declare
   v_limits record;
   v_number numeric;
   v_value jsonb;
+  v_user uuid;
 begin
   select s.* into v_setting from data.setting s where s.name = set_setting.name for no key update;
   if not found then
@@ -41,6 +42,14 @@ begin
     updated_at = app.now()
   where s.name = v_setting.name
   returning s.* into strict v_setting;
+  if v_setting.name = 'reactivation_threshold' then
+    -- The suspended ones too, so that nobody ends a suspension by the threshold before.
+    for v_user in
+      select p.user_id from data.user_profile p where p.status in ('overdue', 'suspended') order by p.user_id for no key update
+    loop
+      perform app.apply_balance_status(v_user, 'reactivation threshold changed');
+    end loop;
+  end if;
   return json_build_object('name', v_setting.name, 'value', v_setting.value, 'description', v_setting.description,
     'updated_at', v_setting.updated_at);
 end
@@ -50,6 +59,7 @@ grant execute on function api.set_setting(text, jsonb) to platform_admin;
 comment on function api.set_setting(text, jsonb) is
 $$Changes a setting of the platform; the view setting lists them. It is in force at once.
 
-value: a whole number, true or false, or a string for money, a URL or a language.
+value: a whole number, true or false, or a string for money, a URL or a language. With reactivation_threshold, overdue accounts that
+reach it become active.
 Result: {name, value, description, updated_at}.
 Errors: setting_not_found 404; invalid_setting 400, with what is expected.$$;

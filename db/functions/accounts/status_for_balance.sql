@@ -7,7 +7,8 @@ as $$
     when profile.payer_id is not null then 'active'
     when profile.status = 'active' then case when profile.balance + profile.credit_limit > 0 then 'active' else 'overdue' end
     when profile.status = 'overdue'
-      then case when profile.balance + profile.credit_limit >= app.setting('reactivation_threshold')::numeric then 'active' else 'overdue' end
+      then case when profile.balance + profile.credit_limit > 0
+        and profile.balance + profile.credit_limit >= app.setting('reactivation_threshold')::numeric then 'active' else 'overdue' end
     else case when profile.balance + profile.credit_limit > 0 then 'active' else 'pending' end
   end;
 $$;
