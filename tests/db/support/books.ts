@@ -137,7 +137,7 @@ export class Books {
   readonly entries: { account: string; kind: string; amount: Money }[] = [];
   statusChanges = 0;
   chargesEmptyFailures = false;
-  reactivationThreshold = parseDecimal("1");
+  #reactivationThreshold = parseDecimal("1");
 
   constructor(nowMs: number) {
     this.nowMs = nowMs;
@@ -192,7 +192,7 @@ export class Books {
     if (from === "suspended" || from === "closed") return from;
     if (account.payer) return "active";
     if (from === "active") return credit > 0n ? "active" : "overdue";
-    if (from === "overdue") return credit >= this.reactivationThreshold ? "active" : "overdue";
+    if (from === "overdue") return credit > 0n && credit >= this.#reactivationThreshold ? "active" : "overdue";
     return credit > 0n ? "active" : "pending";
   }
 
@@ -233,6 +233,11 @@ export class Books {
     account.creditLimit = limit;
     this.#changeStatus(account, this.#statusFor(account, account.status));
     return { value: undefined };
+  }
+
+  setThreshold(amount: Money): void {
+    this.#reactivationThreshold = amount;
+    for (const account of this.accounts) this.#changeStatus(account, this.#statusFor(account, account.status));
   }
 
   setPayer(account: Account, payer: Account | null): Outcome {

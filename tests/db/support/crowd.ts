@@ -195,6 +195,8 @@ export class Crowd {
         return api.updateTenant(user(step.tenant).tenantId, { credit_policy: step.isStrict ? "strict" : "default" });
       case "charge empty failures":
         return api.setSetting("charge_empty_failures", step.charge);
+      case "threshold":
+        return api.setSetting("reactivation_threshold", step.amount);
       case "return": {
         const grantId = pick(
           [...this.#grants].map(([id]) => id),

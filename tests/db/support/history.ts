@@ -35,6 +35,7 @@ export type Step =
   | { do: "limit key"; key: number; changes: KeyChanges }
   | { do: "policy"; tenant: number; isStrict: boolean }
   | { do: "charge empty failures"; charge: boolean }
+  | { do: "threshold"; amount: string }
   | { do: "upkeep" };
 
 interface KeyChanges {
@@ -305,6 +306,10 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant("charge empty failures" as const), charge: fc.boolean() }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant("threshold" as const), amount: fc.constantFrom("0", "0.2", "1", "6") }),
   },
   {
     weight: 3,

@@ -313,6 +313,10 @@ class Run {
         books.chargesEmptyFailures = step.charge;
         await this.#same(String(step.charge), done, api.setSetting("charge_empty_failures", step.charge));
         return;
+      case "threshold":
+        books.setThreshold(parseDecimal(step.amount));
+        await this.#same(step.amount, done, api.setSetting("reactivation_threshold", step.amount));
+        return;
       case "return": {
         const grant = pick(books.grants, step.grant);
         if (!grant) return this.#say("nothing");
