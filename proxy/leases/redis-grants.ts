@@ -15,7 +15,13 @@ const TRANSIT_MS = 100;
 const MOST_REMEMBERED = 1_000;
 
 type Operation = (prefix: string, ...args: (string | number)[]) => Promise<unknown>;
-export type RedisGrantsOptions = { url: string; encryption: Encryption; timeoutMs: number };
+export type RedisGrantsOptions = {
+  url: string;
+  encryption: Encryption;
+  timeoutMs: number;
+  /** Gets the permits of answers that nobody waits for any more. */
+  late: (unused: Unused[]) => void;
+};
 
 /**
  * Leases that all proxies share. Redis sees hashes for names and encrypted grants. Operations fail fast: when Redis is
@@ -26,12 +32,14 @@ export class RedisGrants implements GrantStore {
   readonly #run: Operation;
   readonly #encryption: Encryption;
   readonly #timeoutMs: number;
+  readonly #late: (unused: Unused[]) => void;
   readonly #prefix: string;
   readonly #owner = randomUUID();
   /** Grants by lease, so that a lease is decrypted once. */
   readonly #grants = new Map<string, Grant>();
 
-  constructor({ url, encryption, timeoutMs }: RedisGrantsOptions) {
+  constructor({ url, encryption, timeoutMs, late }: RedisGrantsOptions) {
+    this.#late = late;
     this.#encryption = encryption;
     this.#timeoutMs = timeoutMs;
     // Proxies with different keys cannot read each other's leases: they do not meet.
@@ -123,9 +131,19 @@ export class RedisGrants implements GrantStore {
   async #call(operation: string, ...args: (string | number)[]): Promise<unknown> {
     if (!this.isConnected) throw new Error("Redis is not connected");
     let timer: NodeJS.Timeout | undefined;
+    let isLate = false;
     const answer = this.#run(this.#prefix, operation, ...args);
+    const giveBack = (value: unknown) => {
+      if (!isLate || value === null || operation === "put") return;
+      if (operation !== "take") return this.#late(this.#unused(value));
+      this.#late([{ grant: this.#grantOf(...(value as [string, string])), requests: 1 }]);
+    };
+    answer.then(giveBack).catch(() => {});
     const late = new Promise<never>((_, reject) => {
-      const giveUp = () => reject(new Error(`Redis did not answer within ${this.#timeoutMs} ms`));
+      const giveUp = () => {
+        isLate = true;
+        reject(new Error(`Redis did not answer within ${this.#timeoutMs} ms`));
+      };
       // An answer that is there already, but that this process was too busy to read, counts.
       timer = setTimeout(() => setImmediate(giveUp), this.#timeoutMs);
     });
@@ -133,7 +151,6 @@ export class RedisGrants implements GrantStore {
       return await Promise.race([answer, late]);
     } finally {
       clearTimeout(timer);
-      answer.catch(() => {});
     }
   }
 }

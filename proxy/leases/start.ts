@@ -4,7 +4,7 @@ import { ConfigChanges } from "../config-changes.ts";
 import type { Gateway } from "../gateway.ts";
 import type { Metrics } from "../metrics.ts";
 import { Encryption } from "./encryption.ts";
-import type { GrantStore } from "./grant-store.ts";
+import type { GrantStore, Unused } from "./grant-store.ts";
 import { Leases } from "./leases.ts";
 import { MemoryGrants } from "./memory-grants.ts";
 import { RedisGrants } from "./redis-grants.ts";
@@ -23,8 +23,9 @@ export function startLeases(
   let store: GrantStore = memory;
   if (config.REDIS_URL !== undefined && config.GRANT_ENCRYPTION_KEY !== undefined) {
     const encryption = new Encryption(config.GRANT_ENCRYPTION_KEY);
-    const redis = new RedisGrants({ url: config.REDIS_URL, encryption, timeoutMs: REDIS_TIMEOUT_MS });
-    store = new SharedGrants({ redis, memory, log, unused: (unused) => returns.add(unused) });
+    const late = (unused: Unused[]) => returns.add(unused);
+    const redis = new RedisGrants({ url: config.REDIS_URL, encryption, timeoutMs: REDIS_TIMEOUT_MS, late });
+    store = new SharedGrants({ redis, memory, log, unused: late });
   }
   let changes: ConfigChanges | undefined;
   const leases = new Leases({
