@@ -120,11 +120,15 @@ export class Gateway {
     return await this.#call("list_models", { virtual_key: virtualKey, client_ip: clientIp });
   }
 
-  /** @throws RecordRefused, or another Error when the database cannot be reached */
+  /**
+   * @returns what became of each event
+   * @throws RecordRefused, or another Error when the database cannot be reached
+   */
   async recordUsage(events: UsageEvent[]): Promise<Settlement[]> {
     const response = await this.#bookkeeping.rpc("record_usage", { events });
     if (response.status >= 300) throw new RecordRefused(response);
     const { events: settlements, dropped_keys } = objectOf(response.body);
+    if (arrayOf(settlements).length !== events.length) throw new Error("record_usage did not answer for its events");
     const dropped = arrayOf(dropped_keys).filter((key) => typeof key === "string");
     if (dropped.length > 0) this.onDroppedKeys(dropped);
     return arrayOf(settlements) as Settlement[];

@@ -199,7 +199,9 @@ const backOffMs = (failures: number, mostMs: number): number => Math.min(FIRST_R
 
 /** Whether the refusal is about the database, its schema or our token rather than about an event. */
 function isOutage({ status, code }: RecordRefused): boolean {
-  return [401, 403, 404, 408, 429, 502, 503, 504].includes(status) || /^(PGRST|08|25|40|42|53|55|57|58)/.test(code);
+  return (
+    [401, 403, 404, 408, 429, 502, 503, 504].includes(status) || /^(PGRST[023]|08|25|40|42|53|55|57|58)/.test(code)
+  );
 }
 
 /** All that is known of a call during which the process ended. */

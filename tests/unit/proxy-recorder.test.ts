@@ -124,14 +124,18 @@ describe("Recorder", () => {
     expect(sizes).toEqual([1, 2, 2]);
   });
 
-  it("puts aside the one event the database refuses, alone, and says so", async () => {
+  it.each([
+    ["invalid_usage_event", 400],
+    ["22P05", 400],
+    ["PGRST102", 400],
+  ])("puts aside the one event the database refuses with %s, alone, and says so", async (code, status) => {
     const recorder = makeRecorder(async (events) => {
-      if (events.some((event) => event.request_id === "bad")) throw refusal(400, "invalid_usage_event");
+      if (events.some((event) => event.request_id === "bad")) throw refusal(status, code);
       return settle(events);
     });
     const [first, bad, last] = await Promise.all(["first", "bad", "last"].map((id) => record(recorder, id)));
     expect([first?.result, bad, last?.result]).toEqual(["recorded", null, "recorded"]);
-    expect(deadLetters()).toMatchObject([{ close: usage("bad"), reason: expect.stringContaining("invalid_usage") }]);
+    expect(deadLetters()).toMatchObject([{ close: usage("bad"), reason: expect.stringContaining(code) }]);
     expect(logged).toMatchObject([{ level: 50, event: { request_id: "bad" } }]);
     expect(await metrics.registry.metrics()).toMatch(/^neuropia_usage_dead_letters_total 1$/m);
     expect(recorder.unsettled).toBe(0);
