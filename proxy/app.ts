@@ -11,12 +11,17 @@ import type { Metrics } from "./metrics.ts";
 import { modelRoutes } from "./models.ts";
 import type { Postgrest } from "./postgrest.ts";
 
-/**
- * All routes of the proxy.
- *
- * @param isReady false from the beginning of the shutdown on
- */
-export function createApp(services: Services, postgrest: Postgrest, log: Logger, isReady: () => boolean): Express {
+export type AppParts = {
+  postgrest: Postgrest;
+  log: Logger;
+  /** False from the beginning of the shutdown on. */
+  isReady: () => boolean;
+  /** Resolves when calls obey every change of configuration committed before. */
+  catchUp: () => Promise<void>;
+};
+
+/** All routes of the proxy. */
+export function createApp(services: Services, { postgrest, log, isReady, catchUp }: AppParts): Express {
   const { config, gateway, metrics } = services;
   const app = express();
   app.disable("x-powered-by");
@@ -29,8 +34,8 @@ export function createApp(services: Services, postgrest: Postgrest, log: Logger,
   for (const endpoint of ENDPOINTS) app.post(`/v1/${endpoint}`, aiRoute(services, endpoint));
   app.post("/api/chat/completions", aiRoute(services, "chat/completions"));
   app.use(modelRoutes(gateway));
-  app.use(managementRoutes(postgrest));
-  app.use("/rest", restPassThrough(config.POSTGREST_URL, sendError));
+  app.use(managementRoutes(postgrest, catchUp));
+  app.use("/rest", restPassThrough({ postgrestUrl: config.POSTGREST_URL, onError: sendError, catchUp }));
   app.use(() => {
     throw new ApiError(404, "unknown_endpoint", "There is no such endpoint.");
   });

@@ -18,6 +18,8 @@ export class ConfigChanges {
   readonly #changed: (what: Drop) => Promise<void>;
   readonly #log: Logger;
   readonly #stopping = new AbortController();
+  readonly #handling = new Set<Promise<void>>();
+  #client: pg.Client | undefined;
   #isListening = false;
   #done: Promise<void> | undefined;
 
@@ -31,6 +33,13 @@ export class ConfigChanges {
   /** Whether a change made now would be heard of. */
   get isListening(): boolean {
     return this.#isListening;
+  }
+
+  /** Resolves when every change that was committed before this call has been heard of and dealt with. */
+  async catchUp(): Promise<void> {
+    // PostgreSQL sends a session what it has been notified of before the answer to its next query.
+    await this.#client?.query("select").catch(() => {});
+    await Promise.allSettled(this.#handling);
   }
 
   start(): void {
@@ -81,11 +90,16 @@ export class ConfigChanges {
     client.on("end", () => lose(new Error("the connection ended")));
     const stop = () => lose(new Error("stopped"));
     signal.addEventListener("abort", stop);
-    client.on("notification", ({ payload }) => void this.#changed(readChange(payload)));
+    client.on("notification", ({ payload }) => {
+      const handled = this.#changed(readChange(payload));
+      this.#handling.add(handled);
+      void handled.finally(() => this.#handling.delete(handled));
+    });
     try {
       await Promise.race([client.connect(), lost.promise]);
       await Promise.race([client.query(`listen ${CHANNEL}`), lost.promise]);
       await Promise.race([this.#changed({ all: true }), lost.promise]);
+      this.#client = client;
       this.#isListening = true;
       connected();
       this.#log.info("listening for changes of configuration");
@@ -94,6 +108,7 @@ export class ConfigChanges {
         await Promise.race([client.query("select"), lost.promise]);
       }
     } finally {
+      this.#client = undefined;
       this.#isListening = false;
       signal.removeEventListener("abort", stop);
       client.removeAllListeners("notification");

@@ -1,7 +1,13 @@
 import http from "node:http";
 import https from "node:https";
 import { type Request, type RequestHandler, type Response, Router } from "express";
-import { createProxyMiddleware, debugProxyErrorsPlugin, proxyEventsPlugin } from "http-proxy-middleware";
+import {
+  createProxyMiddleware,
+  debugProxyErrorsPlugin,
+  type Options,
+  proxyEventsPlugin,
+  responseInterceptor,
+} from "http-proxy-middleware";
 import { limitBody, readBody } from "./body.ts";
 import { contextOf } from "./context.ts";
 import { ApiError, databaseUnavailable } from "./errors.ts";
@@ -9,15 +15,54 @@ import { isObject, objectOf, parseJson } from "./json.ts";
 import type { Postgrest, RpcResponse } from "./postgrest.ts";
 
 const BODY_LIMIT_BYTES = 1_048_576;
+const HIDDEN_HEADERS = ["server", "keep-alive"];
 
-/** Passes everything below its mount point to PostgREST, which decides by the caller's own JWT. */
-export function restPassThrough(
-  postgrestUrl: string,
-  onError: (error: ApiError, res: Response) => void,
-): RequestHandler {
-  const proxy = createProxyMiddleware({
+type ProxyRes = NonNullable<NonNullable<Options["on"]>["proxyRes"]>;
+
+const hideHeaders: ProxyRes = (proxyRes) => {
+  for (const name of HIDDEN_HEADERS) delete proxyRes.headers[name];
+};
+
+export type PassThrough = {
+  postgrestUrl: string;
+  onError: (error: ApiError, res: Response) => void;
+  /** Resolves when calls obey every change of configuration committed before. */
+  catchUp: () => Promise<void>;
+};
+
+/**
+ * Passes everything below its mount point to PostgREST, which decides by the caller's own JWT. What may have changed something
+ * is answered once calls through this proxy obey the change.
+ */
+export function restPassThrough(options: PassThrough): RequestHandler {
+  const reads = passOn(options, {});
+  const writes = passOn(options, {
+    selfHandleResponse: true,
+    proxyRes: responseInterceptor(async (body, _proxyRes, _req, res) => {
+      await options.catchUp();
+      for (const name of HIDDEN_HEADERS) res.removeHeader(name);
+      return body;
+    }),
+  });
+  return (req, res, next) => {
+    // The database learns from this header alone where a request comes from, so it is never the client's.
+    const { clientIp } = contextOf(res);
+    if (clientIp === null) delete req.headers["x-real-ip"];
+    else req.headers["x-real-ip"] = clientIp;
+    // With it, the events below would not fire.
+    delete req.headers.expect;
+    return (req.method === "GET" || req.method === "HEAD" ? reads : writes)(req, res, next);
+  };
+}
+
+function passOn(
+  { postgrestUrl, onError }: PassThrough,
+  { selfHandleResponse = false, proxyRes = hideHeaders }: { selfHandleResponse?: boolean; proxyRes?: ProxyRes },
+): ReturnType<typeof createProxyMiddleware> {
+  return createProxyMiddleware({
     target: postgrestUrl,
     changeOrigin: true,
+    selfHandleResponse,
     agent: new (postgrestUrl.startsWith("https:") ? https : http).Agent({ keepAlive: true }),
     ejectPlugins: true,
     plugins: [debugProxyErrorsPlugin, proxyEventsPlugin],
@@ -25,9 +70,7 @@ export function restPassThrough(
       proxyReq(proxyReq, req) {
         limitBody(req, BODY_LIMIT_BYTES, (error) => proxyReq.destroy(error));
       },
-      proxyRes(proxyRes) {
-        for (const name of ["server", "keep-alive"]) delete proxyRes.headers[name];
-      },
+      proxyRes,
       error(error, req, res) {
         if (!(res instanceof http.ServerResponse)) return;
         req.resume();
@@ -35,19 +78,10 @@ export function restPassThrough(
       },
     },
   });
-  return (req, res, next) => {
-    // The database learns from this header alone where a request comes from, so it is never the client's.
-    const { clientIp } = contextOf(res);
-    if (clientIp === null) delete req.headers["x-real-ip"];
-    else req.headers["x-real-ip"] = clientIp;
-    // With it, the events above would not fire.
-    delete req.headers.expect;
-    return proxy(req, res, next);
-  };
 }
 
 /** The brief's two management routes, each an RPC called with the caller's own JWT. */
-export function managementRoutes(postgrest: Postgrest): Router {
+export function managementRoutes(postgrest: Postgrest, catchUp: () => Promise<void>): Router {
   const router = Router();
 
   router.get("/api/config/virtual-keys/:key", async (req, res) => {
@@ -67,6 +101,7 @@ export function managementRoutes(postgrest: Postgrest): Router {
     if (objectOf(response.body).code === "PGRST202") {
       throw new ApiError(400, "unknown_field", "The body has a field that a virtual key does not have.");
     }
+    await catchUp();
     answer(res, response);
   });
 

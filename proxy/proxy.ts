@@ -44,10 +44,10 @@ export async function startProxy(config: Config, log: Logger): Promise<RunningPr
   if (replayed > 0) log.warn({ calls: replayed }, "calls of an earlier process are in the journal: recording them");
 
   let isReady = true;
-  const { leases, stop: stopLeases } = startLeases(config, { gateway, metrics, log });
+  const { leases, catchUp, stop: stopLeases } = startLeases(config, { gateway, metrics, log });
   gateway.onDroppedKeys = (keys) => keys.forEach((key) => void leases.drop({ key }));
   const services = { config, gateway, leases, portkey, directLane, journal, recorder, calls, metrics };
-  const server = createServer(createApp(services, postgrest, log, () => isReady));
+  const server = createServer(createApp(services, { postgrest, log, isReady: () => isReady, catchUp }));
   const admin = createServer((req, res) => void serveMetrics(metrics.registry, req, res));
   // Of several processes on one port, the first of them serves the metrics of all.
   if (cluster.isWorker) offerToPrimary(metrics.registry);

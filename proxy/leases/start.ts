@@ -13,11 +13,14 @@ import { SharedGrants } from "./shared-grants.ts";
 
 const REDIS_TIMEOUT_MS = 50;
 
-/** What the proxy authorises calls with, as its configuration wants it. `stop` gives back what is left of the leases. */
+/**
+ * What the proxy authorises calls with, as its configuration wants it. `catchUp` resolves when the leases obey every change
+ * committed before; `stop` gives back what is left of them.
+ */
 export function startLeases(
   config: Config,
   { gateway, metrics, log }: { gateway: Gateway; metrics: Metrics; log: Logger },
-): { leases: Leases; stop: () => Promise<void> } {
+): { leases: Leases; catchUp: () => Promise<void>; stop: () => Promise<void> } {
   const returns = new Returns();
   const memory = new MemoryGrants();
   let store: GrantStore = memory;
@@ -44,6 +47,9 @@ export function startLeases(
   }
   return {
     leases,
+    async catchUp() {
+      await changes?.catchUp();
+    },
     async stop() {
       await changes?.stop();
       await leases.close();

@@ -50,6 +50,18 @@ describe("keys", () => {
     await served(virtual_key);
   });
 
+  test("of a busy key, which has a lease", async () => {
+    const { id, virtual_key } = await createKey(customer);
+    for (let round = 0; round < 8; round++) {
+      await Promise.all(Array.from({ length: 6 }, () => served(virtual_key)));
+      await rpc(customer, "disable_virtual_key", { id });
+      expect(await chatOutcome(virtual_key, model)).toBe("401 key_disabled");
+      await rpc(customer, "enable_virtual_key", { id });
+    }
+    const leases = await operator.api.from("request_grant").select("requests").eq("key_id", id).gt("requests", 1);
+    expect(leases.data?.length).toBeGreaterThan(0);
+  });
+
   test("the whitelist", async () => {
     const { model: other } = await createModel();
     const { id, virtual_key } = await createKey(customer, { allowed_models: [model] });
