@@ -1,5 +1,5 @@
 begin;
-select plan(33);
+select plan(35);
 
 select tests.create_user('alice', balance => 1000);
 select tests.create_key('alice', 'alice');
@@ -48,6 +48,10 @@ select is(pg_temp.bill('{"image_rates": [{"size": "512x512", "rate": "0.01"}, {"
 select is(pg_temp.bill('{"image_rates": [{"rate": "0.04"}], "image_output_rate": 40}',
   '{"images": 1, "output_tokens": 1000, "image_output_tokens": 1000}'), 'image_output_tokens 1000 x 40, images 1 x 0',
   'images reported in tokens are paid in tokens');
+
+select is(pg_temp.bill('{"image_output_rate": 30}', '{"images": 2}'), 'images 2 x 0.1248 (substituted)',
+  'images without a price, reported in no tokens, count as 4160 tokens each');
+select is(pg_temp.bill('{"request_rate": 1}', '{"images": 2}'), 'images 2 x 0', 'the price of a call pays for its images');
 
 -- Refused where it can be known.
 select tests.route_model('painter', endpoints => '{images/generations,audio/speech,audio/transcriptions}');

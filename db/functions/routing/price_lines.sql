@@ -44,7 +44,7 @@ begin
   v_request_rate := (v_tier ->> 'request_rate')::numeric;
 
   if v_cache_write_1h_tokens > 0 or v_audio_input_tokens > 0 or v_image_input_tokens > 0 or v_audio_output_tokens > 0
-    or v_image_output_tokens > 0 or v_characters > 0 or v_seconds > 0
+    or v_image_output_tokens > 0 or v_images > 0 or v_characters > 0 or v_seconds > 0
   then
     -- For a unit without a price of its own: the cheapest of the tier's token prices that is dearer than plain input or output.
     select
@@ -93,7 +93,9 @@ begin
     ('image_output_tokens', v_image_output_tokens, coalesce((v_tier ->> 'image_output_rate')::numeric, v_dearer_than_output), 1000000,
       v_tier ->> 'image_output_rate' is null),
     -- Images that were reported in tokens are paid for by these.
-    ('images', v_images, case when v_image_output_tokens > 0 then 0 else coalesce(v_image_rate, 0) end, 1,
+    -- One without a price, and without one in the price of the call, counts as the tokens of a large one.
+    ('images', v_images, case when v_image_output_tokens > 0 then 0 else coalesce(v_image_rate, case when v_request_rate > 0 then 0
+        else 0.00416 * coalesce((v_tier ->> 'image_output_rate')::numeric, v_dearer_than_output) end) end, 1,
       v_image_output_tokens = 0 and (v_is_other_image or v_image_rate is null and v_request_rate = 0)),
     ('characters', v_characters, coalesce((v_tier ->> 'character_rate')::numeric, v_dearer_than_input), 1000000,
       v_tier ->> 'character_rate' is null),
@@ -115,5 +117,5 @@ usage: {input_tokens (of all kinds), cached_input_tokens, cache_write_tokens (of
 image_input_tokens, output_tokens (of all kinds), audio_output_tokens, image_output_tokens, images, image_size, image_quality,
 characters, seconds}; what is absent is 0. Kinds of tokens do not overlap, but for the totals.
 Cached input and 5-minute cache writes without a rate cost as input. Any other unit without a rate of its own costs as the nearest dearer kind
-of token, and is_substituted says so; seconds count as ten tokens then, an image of another size or quality as the dearest.
+of token, and is_substituted says so; seconds count as ten tokens then, an image as 4160, one of another size or quality as the dearest.
 cost: exact, in currency, not rounded. rate: for per units.$$;

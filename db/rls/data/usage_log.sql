@@ -13,14 +13,18 @@ create policy platform_admin_read_all on data.usage_log for select to platform_a
 -- What the platform itself pays, and with which markup, is for its admins alone.
 grant select (request_id, created_at, user_id, tenant_id, payer_id, key_id, endpoint, model, provider, upstream_model, model_served,
   input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, charge, currency, ledger_entry_id, status,
-  http_status, error_code, estimated, streamed, latency_ms, time_to_first_token_ms, recorded_at)
+  http_status, error_code, estimated, streamed, latency_ms, time_to_first_token_ms, recorded_at,
+  cache_write_1h_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens, images, image_size,
+  image_quality, characters, seconds, price_substituted)
 on data.usage_log to customer, tenant_admin;
 grant select on data.usage_log to platform_admin;
 
 create or replace view api.usage_log with (security_invoker = true) as
 select request_id, created_at, user_id, tenant_id, payer_id, key_id, endpoint, model, provider, model_served,
   input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, charge::text as charge, currency,
-  ledger_entry_id, status, http_status, error_code, estimated, streamed, latency_ms, time_to_first_token_ms, recorded_at
+  ledger_entry_id, status, http_status, error_code, estimated, streamed, latency_ms, time_to_first_token_ms, recorded_at,
+  cache_write_1h_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens, images, image_size,
+  image_quality, characters, seconds, price_substituted
 from data.usage_log;
 grant select on api.usage_log to customer, tenant_admin, platform_admin;
 
@@ -51,6 +55,17 @@ comment on column api.usage_log.streamed is 'Whether the answer was a stream.';
 comment on column api.usage_log.latency_ms is 'From the call''s arrival to the end of its answer, in milliseconds.';
 comment on column api.usage_log.time_to_first_token_ms is 'From the call''s arrival to the first byte of its answer, in milliseconds.';
 comment on column api.usage_log.recorded_at is 'When it was billed.';
+comment on column api.usage_log.cache_write_1h_tokens is 'Of the cache writes: those kept for 1 hour.';
+comment on column api.usage_log.audio_input_tokens is 'Of the input tokens: audio.';
+comment on column api.usage_log.image_input_tokens is 'Of the input tokens: images.';
+comment on column api.usage_log.audio_output_tokens is 'Of the output tokens: audio.';
+comment on column api.usage_log.image_output_tokens is 'Of the output tokens: images.';
+comment on column api.usage_log.images is 'Images generated.';
+comment on column api.usage_log.image_size is 'Their size, such as 1024x1024.';
+comment on column api.usage_log.image_quality is 'Their quality, such as hd.';
+comment on column api.usage_log.characters is 'Characters turned into speech.';
+comment on column api.usage_log.seconds is 'Seconds of audio transcribed.';
+comment on column api.usage_log.price_substituted is 'Whether a unit had no price of its own and was priced as the nearest dearer kind.';
 
 create or replace view api.usage_margin with (security_invoker = true) as
 select request_id, created_at, tenant_id, user_id, key_id, model, provider, upstream_model, rate_id, cost::text as cost, cost_currency,
