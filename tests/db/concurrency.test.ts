@@ -151,6 +151,32 @@ test("one event recorded by 32 connections at once is charged once", async () =>
   expect(await expectBooksToAgree(name)).toBe("9.0000000000");
 });
 
+test("one call refunded by 32 connections at once is refunded once", async () => {
+  const name = `refunded-${RUN}`;
+  const virtualKey = await createPayer(name, "default", "10");
+  const granted = await queryValue(owner, "select api.authorize_request($1, $2, 'chat/completions', 0, 0)", [
+    virtualKey,
+    `one-${RUN}`,
+  ]);
+  const event = await queryValue<{ request_id: string }>(owner, "select tests.usage_event($1, 0, 0)", [granted]);
+  await owner.query("select api.record_usage(jsonb_build_array($1::jsonb))", [event]);
+  const outcomes = await Promise.all(
+    gateways.map(async (gateway) => {
+      await gateway.query(
+        `begin; set local role platform_admin; set local request.jwt.claims = '{"role":"platform_admin"}'`,
+      );
+      const outcome = await gateway
+        .query("select api.refund($1, '0.6', 'a test')", [event.request_id])
+        .then(() => "refunded", errorCode);
+      await gateway.query("commit");
+      return outcome;
+    }),
+  );
+  expect(outcomes.filter((outcome) => outcome === "refunded")).toHaveLength(1);
+  expect(outcomes.filter((outcome) => outcome === "refund_exceeds_charge")).toHaveLength(CONNECTIONS - 1);
+  expect(await expectBooksToAgree(name)).toBe("9.6000000000");
+});
+
 test("batches that share payers in different orders do not deadlock", async () => {
   const names = ["a", "b", "c", "d"].map((name) => `shared-${name}-${RUN}`);
   const virtualKeys: string[] = [];

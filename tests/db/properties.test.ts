@@ -49,7 +49,7 @@ test(`${CONNECTIONS} connections at once, from seed ${SEED}`, { timeout: 3_600_0
   );
   // A connection that ends leaves its statistics behind.
   await Promise.all(clients.map((client) => client.end()));
-  expect(outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []))).toEqual([]);
+  expect(outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [String(outcome.reason)] : []))).toEqual([]);
   await crowd.check(owner);
   expect(await queryValue(owner, "select deadlocks from pg_stat_database where datname = current_database()")).toBe(
     "0",

@@ -60,15 +60,15 @@ const MARKUP_DECIMALS = 6;
 const optional = (rate: string | undefined): Money | undefined => (rate === undefined ? undefined : parseDecimal(rate));
 
 /** The price of an image: the most specific one that fits; when none does, the dearest. */
-function imageRate(prices: ImagePrice[] | undefined, { image_size, image_quality }: Usage): Money {
-  const matching = (prices ?? []).filter(
+function imageRate(prices: ImagePrice[], { image_size, image_quality }: Usage): Money {
+  const matching = prices.filter(
     ({ size, quality }) =>
       (size === undefined || size === image_size) && (quality === undefined || quality === image_quality),
   );
   const specificity = ({ size, quality }: ImagePrice): number =>
     Number(size !== undefined) + Number(quality !== undefined);
   const most = Math.max(...matching.map(specificity));
-  const chosen = matching.length > 0 ? matching.filter((price) => specificity(price) === most) : (prices ?? []);
+  const chosen = matching.length > 0 ? matching.filter((price) => specificity(price) === most) : prices;
   return largest(0n, ...chosen.map(({ rate }) => parseDecimal(rate)));
 }
 
@@ -87,6 +87,7 @@ export function priceCall(tiers: Tier[], percent: bigint, usage: Usage): Money {
   const input = parseDecimal(rates.input_rate);
   const output = parseDecimal(rates.output_rate);
   const cacheWrite = optional(rates.cache_write_rate) ?? input;
+  const requestRate = parseDecimal(rates.request_rate ?? "0");
   const tokenRates = [
     input,
     output,
@@ -130,9 +131,13 @@ export function priceCall(tiers: Tier[], percent: bigint, usage: Usage): Money {
       ? // Ten tokens a second.
         milliseconds * (optional(rates.audio_input_rate) ?? dearerThan(input)) * 10n ** 2n
       : milliseconds * parseDecimal(rates.second_rate) * 10n ** 7n;
-  // Images reported in tokens are paid for by these.
-  if (of("image_output_tokens") === 0n) cost += of("images") * imageRate(rates.image_rates, usage) * 10n ** 10n;
-  cost += parseDecimal(rates.request_rate ?? "0") * 10n ** 10n;
+  // Images reported in tokens are paid for by these; without a price, the call's pays for them, or 4160 tokens each.
+  if (of("image_output_tokens") === 0n) {
+    if (rates.image_rates) cost += of("images") * imageRate(rates.image_rates, usage) * 10n ** 10n;
+    else if (requestRate === 0n)
+      cost += of("images") * 4160n * (optional(rates.image_output_rate) ?? dearerThan(output)) * 10n ** 4n;
+  }
+  cost += requestRate * 10n ** 10n;
 
   const markup = 10n ** 6n + percent;
   return round(cost * tier.exchangeRate * markup, COST_DECIMALS + MARKUP_DECIMALS);
