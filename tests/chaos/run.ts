@@ -74,30 +74,26 @@ async function playChaos(stack: Stack, directory: string, options: ChaosOptions)
     ended,
   ]);
 
-  const settleStartMs = Date.now();
-  await withClient(database_url, async (client) => {
-    const unsettled = async (): Promise<string> => {
-      const { rows } = await client.query(
-        "select count(*)::text || ' ' || coalesce(max(recorded_at)::text, '') as state from data.usage_log where user_id = any ($1)",
-        [userIds],
-      );
-      return rows[0].state;
-    };
-    // Settled is when nothing new has been recorded for a while.
-    let state = await unsettled();
-    for (let quietMs = 0; quietMs < 3_000 && Date.now() - settleStartMs < SETTLE_TIMEOUT_MS; quietMs += 500) {
-      await sleep(500);
-      const next = await unsettled();
-      if (next !== state) quietMs = 0;
-      state = next;
-    }
-  });
-  const settledAfterMs = Date.now() - settleStartMs;
+  const settledAfterMs = await settled(stack.info.admin_url);
   await readLog();
   const verdict = await withClient(database_url, (client) => judge(client, [...log.values()], userIds));
   const postgresLog = readFileSync(path.join(directory, "logs", "postgres.log"), "utf8");
   const deadlocks = postgresLog.split("deadlock detected").length - 1;
   return { outcomes, kills, verdict, deadlocks, settledAfterMs };
+}
+
+/** Waits until the proxy has no call under way and nothing left to record; returns how long that took, in ms. */
+async function settled(adminUrl: string): Promise<number> {
+  const startMs = Date.now();
+  for (;;) {
+    const metrics = await (await fetch(`${adminUrl}/metrics`)).text();
+    const open = ["calls_in_flight", "usage_unsettled", "journal_depth"].filter(
+      (name) => !new RegExp(`^\\w*${name} 0$`, "m").test(metrics),
+    );
+    if (open.length === 0) return Date.now() - startMs;
+    if (Date.now() - startMs > SETTLE_TIMEOUT_MS) throw new Error(`not settled in time: ${open.join(", ")}`);
+    await sleep(100);
+  }
 }
 
 async function killProcesses(
