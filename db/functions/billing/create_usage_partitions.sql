@@ -1,6 +1,8 @@
 create or replace function app.create_usage_partitions(months_ahead integer default 2) returns integer
 language plpgsql volatile security definer
 set search_path = ''
+-- Attaching waits for long reports, and calls would wait behind it: rather another time.
+set lock_timeout = '2s'
 as $$
 declare
   v_month timestamptz;
