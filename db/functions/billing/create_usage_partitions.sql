@@ -21,9 +21,9 @@ begin
       insert into data.%I select * from moved', v_month, v_month + interval '1 month', v_name);
     execute format('alter table data.usage_log attach partition data.%I for values from (%L) to (%L)',
       v_name, v_month, v_month + interval '1 month');
-    -- As the migration that made the index usage_log_request_id_idx says.
-    execute format('alter table data.%I alter column user_id set (n_distinct = -0.0005), alter column tenant_id set (n_distinct = -0.0005)',
-      v_name);
+    -- What the planner is to expect: see the migration usage_log_statistics.
+    execute format('alter table data.%I alter column tenant_id set (n_distinct = 5), alter column user_id set (n_distinct = 10),
+      alter column key_id set (n_distinct = 100)', v_name);
     execute format('alter table data.%I enable row level security', v_name);
     execute format('alter table data.%I force row level security', v_name);
     v_created := v_created + 1;
