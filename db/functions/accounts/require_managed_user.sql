@@ -3,19 +3,8 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
-  v_profile data.user_profile;
+  v_profile data.user_profile := app.require_visible_user(require_managed_user.user_id);
 begin
-  select p.* into v_profile
-  from data.user_profile p
-  where p.user_id = require_managed_user.user_id
-    and case app.current_api_role()
-      when 'platform_admin' then true
-      when 'tenant_admin' then p.tenant_id = app.current_tenant_id()
-      else p.user_id = app.current_user_id()
-    end;
-  if not found then
-    perform app.raise_error('user_not_found');
-  end if;
   if app.current_api_role() = 'tenant_admin'
     and exists (select from auth.login l where l.id = v_profile.user_id and l.role = 'platform_admin')
   then

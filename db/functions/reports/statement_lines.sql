@@ -15,7 +15,7 @@ begin
   if coalesce(year_month !~ '^20\d\d-(0[1-9]|1[0-2])$', true) then
     perform app.raise_error('invalid_period', 'The month is written like 2026-11.');
   end if;
-  v_account := app.require_statement_account(statement_lines.user_id);
+  v_account := app.require_visible_user(coalesce(statement_lines.user_id, app.current_user_id()));
   select t.currency into strict v_currency from data.tenant t where t.id = v_account.tenant_id;
   v_since := (year_month || '-01')::timestamp at time zone 'UTC';
   v_until := ((year_month || '-01')::timestamp + interval '1 month') at time zone 'UTC';
