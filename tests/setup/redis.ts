@@ -23,9 +23,9 @@ if (redis === "none" && process.env.REQUIRE_REDIS === "1") {
 /** What did not run for want of one; undefined when all did. */
 export const redisNotice =
   redis === "none"
-    ? "The Redis tests did not run: there is no redis-server on PATH and no REDIS_URL."
+    ? "The Redis tests and the commands of docs/deployment.md did not run: there is no redis-server on PATH and no REDIS_URL."
     : redis === "given"
-      ? "The tests that kill Redis did not run: there is no redis-server on PATH."
+      ? "The tests that kill Redis and the commands of docs/deployment.md did not run: there is no redis-server on PATH."
       : undefined;
 
 export class TestRedis {
