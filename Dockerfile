@@ -26,5 +26,5 @@ COPY admin admin
 # A new volume takes this directory's owner.
 RUN mkdir -p /var/lib/neuropia/journal && chown -R node:node /var/lib/neuropia
 USER node
-EXPOSE 3001 9001
+EXPOSE 3001 9001 9002
 CMD ["node", "proxy/main.ts"]

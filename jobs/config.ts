@@ -28,6 +28,13 @@ const schema = z
     PAYMENT_RETURN_URL: z
       .url({ protocol: /^https?$/, error: "expected the URL that customers come back to after paying" })
       .optional(),
+    JOBS_ADMIN_HOST: z.string().min(1).default("127.0.0.1"),
+    JOBS_ADMIN_PORT: z.coerce
+      .number("expected a port number, 0 to 65535")
+      .int("expected a port number, 0 to 65535")
+      .min(0, "expected a port number, 0 to 65535")
+      .max(65_535, "expected a port number, 0 to 65535")
+      .default(9002),
     LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
   })
   .refine((config) => config.SMTP_URL === undefined || config.MAIL_FROM !== undefined, {

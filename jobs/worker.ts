@@ -1,11 +1,13 @@
 import { EventEmitter } from "node:events";
 import { parseCronItems, type Runner, run, type TaskList, type WorkerEvents } from "graphile-worker";
 import type { Logger } from "pino";
+import { startAdminServer } from "../lib/admin-server.ts";
 import type { Config } from "./config.ts";
 import { connectionUrl } from "./database.ts";
 import { Liveness } from "./liveness.ts";
 import { graphileLogger } from "./log.ts";
 import { createMailer, type Mailer } from "./mail/mailer.ts";
+import { JobsMetrics } from "./metrics.ts";
 import { announcePriceRises } from "./tasks/announce-price-rises.ts";
 import { createCheckoutSession } from "./tasks/create-checkout-session.ts";
 import { createUsagePartitions } from "./tasks/create-usage-partitions.ts";
@@ -67,7 +69,7 @@ const cronItems = parseCronItems([
   },
 ]);
 
-/** Connects and starts working. Lost connections are made again; the runner's promise settles only when it has stopped. */
+/** Connects, starts working and serves its metrics. Lost connections are made again; the runner's promise settles only when it has stopped. */
 export async function startWorker(config: Config, log: Logger): Promise<Runner> {
   const mailer = createMailer(config);
   const events: WorkerEvents = new EventEmitter();
@@ -77,9 +79,13 @@ export async function startWorker(config: Config, log: Logger): Promise<Runner> 
     livenesses.push(liveness);
     liveness.start();
   });
+  const metrics = new JobsMetrics(config, log);
+  metrics.watch(events);
+  const admin = await startAdminServer(metrics, config.JOBS_ADMIN_PORT, config.JOBS_ADMIN_HOST);
   const close = async (): Promise<void> => {
     mailer?.close();
-    await Promise.all(livenesses.map((liveness) => liveness.stop()));
+    await admin.close();
+    await Promise.all([metrics.close(), ...livenesses.map((liveness) => liveness.stop())]);
   };
   try {
     const runner = await run({
@@ -94,6 +100,7 @@ export async function startWorker(config: Config, log: Logger): Promise<Runner> 
     runner.promise.then(close, close);
     if (config.SMTP_URL === undefined) log.warn("SMTP_URL is not set: no mails are sent");
     if (config.MASTER_KEY === undefined) log.warn("MASTER_KEY is not set: webhooks and password mails cannot be sent");
+    log.info({ admin_port: admin.port }, "serving metrics");
     return runner;
   } catch (error) {
     await close();

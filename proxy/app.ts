@@ -55,7 +55,7 @@ function observe(log: Logger, metrics: Metrics, isReady: () => boolean): Request
     res.on("close", () => {
       const route = req.route?.path ?? (req.baseUrl === "/rest" ? "/rest" : "none");
       const status = res.headersSent ? res.statusCode : CLIENT_CLOSED_REQUEST;
-      metrics.request(String(route), status, elapsedMs());
+      metrics.request(String(route), status, elapsedMs(), res.locals.errorCode);
       const ended = { method: req.method, path, status, latency_ms: elapsedMs() };
       // A call that went well is in usage_log.
       const isOrdinary = route === "/health" || (status < 400 && res.writableFinished && /^\/(v1|api)\//.test(path));

@@ -23,7 +23,7 @@ export function healthRoute(services: Services, isReady: () => boolean): Request
   return async (_req, res) => {
     if (latest === undefined || performance.now() - checkedAt > FRESH_MS) {
       checkedAt = performance.now();
-      latest = check(services);
+      latest = checkHealth(services);
     }
     const dependencies = await latest;
     const isUp = Object.values(dependencies).every((state) => state === "ok");
@@ -32,7 +32,8 @@ export function healthRoute(services: Services, isReady: () => boolean): Request
   };
 }
 
-async function check({ gateway, portkey, journal }: Services): Promise<Health> {
+/** Asks each dependency how it is. */
+export async function checkHealth({ gateway, portkey, journal }: Services): Promise<Health> {
   const [database, isPortkeyUp, isJournalWritable] = await Promise.all([
     gateway.check(TIMEOUT_MS),
     portkey.isAlive(TIMEOUT_MS),

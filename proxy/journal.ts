@@ -63,6 +63,8 @@ export class Journal {
   #isBroken = false;
   /** Lines that could not be read when it was opened. */
   corruptLines = 0;
+  /** Events that are put aside, by earlier processes too. */
+  deadLetters = 0;
 
   private constructor(options: Options) {
     this.#options = {
@@ -84,6 +86,7 @@ export class Journal {
     const journal = new Journal(options);
     try {
       await journal.#readSegments();
+      await journal.#countDeadLetters();
       await journal.#prune();
     } catch (error) {
       journal.#unlock();
@@ -95,6 +98,11 @@ export class Journal {
   /** How many calls are not acknowledged: under way, or closed and not in the database. */
   get depth(): number {
     return this.#calls.size;
+  }
+
+  /** What its segments take on the disk. */
+  get bytes(): number {
+    return this.#segments.reduce((bytes, segment) => bytes + segment.bytes, 0);
   }
 
   /** When the oldest of the closed calls was closed, epoch milliseconds; null when all are acknowledged. */
@@ -135,6 +143,7 @@ export class Journal {
     const line = `${JSON.stringify({ close: event, at: Date.now(), reason })}\n`;
     const file = path.join(this.#options.directory, DEAD_LETTERS);
     await fs.appendFile(file, line, { mode: MODE, flush: this.#options.fsync });
+    this.deadLetters += 1;
   }
 
   /** Whether calls can be opened. After a failure, tries. */
@@ -273,6 +282,11 @@ export class Journal {
       this.#lastNumber = numberOf(name);
       await this.#readSegment(segment);
     }
+  }
+
+  async #countDeadLetters(): Promise<void> {
+    const file = path.join(this.#options.directory, DEAD_LETTERS);
+    if (existsSync(file)) this.deadLetters = (await fs.readFile(file, "utf8")).split("\n").length - 1;
   }
 
   async #readSegment(segment: Segment): Promise<void> {

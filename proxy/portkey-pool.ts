@@ -61,6 +61,11 @@ export class PortkeyPool {
     return alive.includes(true);
   }
 
+  /** How many are left out because they did not answer. */
+  get leftOut(): number {
+    return this.#members.filter(({ isAlive }) => !isAlive).length;
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#checks);
     await Promise.all(this.#members.map(({ portkey }) => portkey.close()));

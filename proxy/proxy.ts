@@ -1,15 +1,17 @@
 import cluster from "node:cluster";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
+import { startAdminServer } from "../lib/admin-server.ts";
 import { createApp } from "./app.ts";
 import { Calls } from "./calls.ts";
 import type { Config } from "./config.ts";
 import { DirectLane } from "./direct-lane.ts";
 import { ApiError } from "./errors.ts";
 import { Gateway } from "./gateway.ts";
+import { addGauges } from "./gauges.ts";
 import { Journal } from "./journal.ts";
 import { startLeases } from "./leases/start.ts";
-import { Metrics, offerToPrimary, serveMetrics } from "./metrics.ts";
+import { Metrics, offerToPrimary } from "./metrics.ts";
 import { PortkeyPool } from "./portkey-pool.ts";
 import { Postgrest } from "./postgrest.ts";
 import { Recorder } from "./recorder.ts";
@@ -31,27 +33,27 @@ export async function startProxy(config: Config, log: Logger): Promise<RunningPr
   const directLane = new DirectLane();
   const calls = new Calls();
   const metrics = new Metrics();
-  const recorder = new Recorder({ send: (events) => gateway.recordUsage(events), journal, log, metrics });
-  metrics.gauge("calls_in_flight", "AI calls under way", () => calls.size);
-  metrics.gauge("usage_unsettled", "Usage events not in the database yet", () => recorder.unsettled);
-  metrics.gauge("journal_depth", "Calls in the journal that are not acknowledged", () => journal.depth);
-  metrics.gauge("journal_corrupt_lines", "Lines of the journal unreadable at the start", () => journal.corruptLines);
-  metrics.gauge("journal_oldest_seconds", "Since the oldest call in the journal was closed", () => {
-    const closedAtMs = journal.oldestClosedAtMs;
-    return closedAtMs === null ? 0 : (Date.now() - closedAtMs) / 1_000;
+  const recorder = new Recorder({
+    send: (events) => metrics.timed("record_usage", () => gateway.recordUsage(events)),
+    journal,
+    log,
+    metrics,
   });
   const replayed = recorder.replay();
   if (replayed > 0) log.warn({ calls: replayed }, "calls of an earlier process are in the journal: recording them");
 
   let isReady = true;
-  const { leases, catchUp, stop: stopLeases } = startLeases(config, { gateway, metrics, log });
+  const { leases, states, catchUp, stop: stopLeases } = startLeases(config, { gateway, metrics, log });
+  addGauges(metrics, { gateway, portkey, journal, recorder, calls, states });
   gateway.onDroppedKeys = (keys) => keys.forEach((key) => void leases.drop({ key }));
   const services = { config, gateway, leases, portkey, directLane, journal, recorder, calls, metrics };
   const server = createServer(createApp(services, { postgrest, log, isReady: () => isReady, catchUp }));
-  const admin = createServer((req, res) => void serveMetrics(metrics.registry, req, res));
   // Of several processes on one port, the first of them serves the metrics of all.
   if (cluster.isWorker) offerToPrimary(metrics.registry);
-  const adminPort = cluster.isWorker ? 0 : await listen(admin, config.ADMIN_PORT, config.ADMIN_HOST);
+  const admin = cluster.isWorker
+    ? undefined
+    : await startAdminServer(metrics.registry, config.ADMIN_PORT, config.ADMIN_HOST);
+  const adminPort = admin?.port ?? 0;
   const port = await listen(server, config.PROXY_PORT, config.PROXY_HOST);
   log.info({ pid: process.pid, port, admin_port: adminPort }, "proxy ready");
 
@@ -68,7 +70,7 @@ export async function startProxy(config: Config, log: Logger): Promise<RunningPr
     await Promise.all([recorder.flush(FLUSH_TIMEOUT_MS), stopLeases()]);
     if (recorder.unsettled > 0) log.warn({ unsettled: recorder.unsettled }, "shutdown: the rest waits in the journal");
     await journal.end();
-    await Promise.all([close(admin, 0), postgrest.close(), bookkeeping.close(), portkey.close(), directLane.close()]);
+    await Promise.all([admin?.close(), postgrest.close(), bookkeeping.close(), portkey.close(), directLane.close()]);
     log.info("shutdown: done");
   };
   let stopped: Promise<void> | undefined;

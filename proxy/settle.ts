@@ -50,7 +50,7 @@ export async function settle(
     error_code: outcome.error?.code ?? null,
     model_served: outcome.modelServed ? storable(outcome.modelServed) : null,
   };
-  metrics.call(endpoint, target?.provider ?? "none", event);
+  metrics.call(endpoint, target?.provider ?? "none", grant.model, event);
 
   const { journaled, recorded } = recorder.record(event);
   const settled = recorded.then((settlement) => {

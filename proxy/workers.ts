@@ -2,9 +2,8 @@ import cluster, { type Worker } from "node:cluster";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { AggregatorRegistry } from "prom-client";
+import { startAdminServer } from "../lib/admin-server.ts";
 import { type Config, WORKER_VARIABLE } from "./config.ts";
-import { serveMetrics } from "./metrics.ts";
-import { close, createServer, listen } from "./server.ts";
 
 const FIRST_RESTART_MS = 500;
 const LAST_RESTART_MS = 30_000;
@@ -57,15 +56,13 @@ export async function startWorkers(config: Config, log: Logger): Promise<Running
     }, config.SHUTDOWN_TIMEOUT_MS + STOP_MARGIN_MS);
     await Promise.all(ended);
     clearTimeout(cut);
-    await close(admin, 0);
+    await admin.close();
   };
 
   let hasStarted = false;
   const registry = new AggregatorRegistry();
-  const admin = createServer((req, res) =>
-    serveMetrics({ contentType: registry.contentType, metrics: () => registry.clusterMetrics() }, req, res),
-  );
-  const adminPort = await listen(admin, config.ADMIN_PORT, config.ADMIN_HOST);
+  const page = { contentType: registry.contentType, metrics: () => registry.clusterMetrics() };
+  const admin = await startAdminServer(page, config.ADMIN_PORT, config.ADMIN_HOST);
   try {
     await Promise.all(Array.from({ length: config.PROXY_WORKERS }, (_, index) => fork(index + 1)));
   } catch (error) {
@@ -73,6 +70,6 @@ export async function startWorkers(config: Config, log: Logger): Promise<Running
     throw error;
   }
   hasStarted = true;
-  log.info({ workers: config.PROXY_WORKERS, admin_port: adminPort }, "proxy ready");
-  return { adminPort, stop };
+  log.info({ workers: config.PROXY_WORKERS, admin_port: admin.port }, "proxy ready");
+  return { adminPort: admin.port, stop };
 }

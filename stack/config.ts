@@ -10,6 +10,7 @@ export const DEFAULT_DATA_DIRECTORY = path.join(PROJECT_DIRECTORY, ".neuropia");
 export const DEFAULT_PORTS = {
   PROXY_PORT: 3001,
   ADMIN_PORT: 9001,
+  JOBS_ADMIN_PORT: 9002,
   PGRST_PORT: 3000,
   PORTKEY_PORT: 8787,
   PG_PORT: 25432,
@@ -38,6 +39,7 @@ const environment = z.object({
   PROXY_HOST: z.string().default("127.0.0.1"),
   PROXY_PORT: port("PROXY_PORT"),
   ADMIN_PORT: port("ADMIN_PORT"),
+  JOBS_ADMIN_PORT: port("JOBS_ADMIN_PORT"),
   PGRST_PORT: port("PGRST_PORT"),
   PORTKEY_PORT: port("PORTKEY_PORT"),
   PG_PORT: port("PG_PORT"),

@@ -34,7 +34,7 @@ function welcome(info: StackInfo, startMs: number): string {
     `  AI endpoint   ${info.proxy_url}/v1`,
     `  management    ${info.rest_url} (also ${info.proxy_url}/rest)`,
     `  gateway       ${info.portkey_url}`,
-    `  metrics       ${info.admin_url}/metrics`,
+    `  metrics       ${info.admin_url}/metrics and ${info.jobs_admin_url}/metrics`,
     `  database      ${info.database_url}`,
     `  providers     ${info.provider_url ? `demo, ${info.provider_url}` : "real, with the keys of the environment"}`,
   ];

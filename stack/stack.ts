@@ -29,6 +29,8 @@ export interface StackInfo {
   provider_url: string | null;
   /** The proxy's metrics. */
   admin_url: string;
+  /** The jobs' metrics, and the database's. */
+  jobs_admin_url: string;
   demo: DemoAccounts | null;
   pids: Partial<Record<ServiceName, number>>;
 }
@@ -160,8 +162,10 @@ class StackBuilder {
         env: {
           DATABASE_URL: withLogin(databaseUrl, "worker", secrets.worker_password),
           MASTER_KEY: secrets.master_key,
+          JOBS_ADMIN_HOST: "127.0.0.1",
+          JOBS_ADMIN_PORT: String(ports.JOBS_ADMIN_PORT),
         },
-        // It listens on no port.
+        // It is ready when it works, not when it listens.
         isReady: async (log) => log().includes('"msg":"ready"'),
       }),
     ];
@@ -200,6 +204,7 @@ class StackBuilder {
       database_url: databaseUrl,
       provider_url: providerUrl,
       admin_url: adminUrl,
+      jobs_admin_url: `http://127.0.0.1:${ports.JOBS_ADMIN_PORT}`,
       demo,
       pids: {},
     };

@@ -81,7 +81,7 @@ select set_eq(
     'app.claim_password_email', 'app.claim_webhook', 'app.create_login', 'app.create_password_token', 'app.create_usage_partitions',
     'app.expire_payment_orders', 'app.fail_payment_order', 'app.export_login', 'app.find_password_reset_user', 'app.keep_price_history',
     'app.notify_catalogue_change', 'app.notify_expiring_keys', 'app.notify_key_change', 'app.notify_running_out',
-    'app.notify_scoped_change', 'app.platform_admins', 'app.record_email', 'app.record_webhook_attempt', 'app.require_other_platform_admin',
+    'app.notify_scoped_change', 'app.operator_metrics', 'app.platform_admins', 'app.record_email', 'app.record_webhook_attempt', 'app.require_other_platform_admin',
     'app.revoke_sessions', 'app.roll_up_usage', 'app.run_auth_upkeep', 'app.run_reconciliation', 'app.run_upkeep', 'app.set_login_role',
     'app.store_checkout_session', 'app.store_notification', 'app.unlock_lost_jobs', 'app.verify_own_password', 'app.withdraw_login'
   ],

@@ -33,6 +33,11 @@ export class SharedGrants implements GrantStore {
     this.#unused = unused;
   }
 
+  /** Whether Redis did what it was asked last. */
+  get isShared(): boolean {
+    return !this.#isDown && this.#redis.isConnected;
+  }
+
   async put(lease: Lease): Promise<void> {
     if (lease.leaseMs < SHORTEST_MS || !(await this.#isUsable())) return this.#memory.put(lease);
     await this.#try(() => this.#redis.put(lease), undefined);

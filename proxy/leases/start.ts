@@ -4,7 +4,7 @@ import { ConfigChanges } from "../config-changes.ts";
 import type { Gateway } from "../gateway.ts";
 import type { Metrics } from "../metrics.ts";
 import { Encryption } from "./encryption.ts";
-import type { GrantStore, Unused } from "./grant-store.ts";
+import type { Unused } from "./grant-store.ts";
 import { Leases } from "./leases.ts";
 import { MemoryGrants } from "./memory-grants.ts";
 import { RedisGrants } from "./redis-grants.ts";
@@ -20,21 +20,31 @@ const REDIS_TIMEOUT_MS = 50;
 export function startLeases(
   config: Config,
   { gateway, metrics, log }: { gateway: Gateway; metrics: Metrics; log: Logger },
-): { leases: Leases; catchUp: () => Promise<void>; stop: () => Promise<void> } {
+): {
+  leases: Leases;
+  /** Whether the connections that leases need are there, by name; those that are configured. */
+  states: () => Record<string, boolean>;
+  catchUp: () => Promise<void>;
+  stop: () => Promise<void>;
+} {
   const returns = new Returns();
   const memory = new MemoryGrants();
-  let store: GrantStore = memory;
+  let shared: SharedGrants | undefined;
   if (config.REDIS_URL !== undefined && config.GRANT_ENCRYPTION_KEY !== undefined) {
     const encryption = new Encryption(config.GRANT_ENCRYPTION_KEY);
     const late = (unused: Unused[]) => returns.add(unused);
     const redis = new RedisGrants({ url: config.REDIS_URL, encryption, timeoutMs: REDIS_TIMEOUT_MS, late });
-    store = new SharedGrants({ redis, memory, log, unused: late });
+    shared = new SharedGrants({ redis, memory, log, unused: late });
   }
   let changes: ConfigChanges | undefined;
   const leases = new Leases({
-    authorize: (...args) => gateway.authorize(...args),
-    returnPermits: (permits) => gateway.returnPermits(permits),
-    store,
+    async authorize(...args) {
+      const grant = await metrics.timed("authorize_request", () => gateway.authorize(...args));
+      metrics.granted(grant.requests);
+      return grant;
+    },
+    returnPermits: (permits) => metrics.timed("return_permits", () => gateway.returnPermits(permits)),
+    store: shared ?? memory,
     returns,
     isListening: () => changes?.isListening ?? false,
     maxRequests: config.LEASE_MAX_REQUESTS,
@@ -47,6 +57,10 @@ export function startLeases(
   }
   return {
     leases,
+    states: () => ({
+      ...(changes && { config_changes: changes.isListening }),
+      ...(shared && { redis: shared.isShared }),
+    }),
     async catchUp() {
       await changes?.catchUp();
     },

@@ -265,7 +265,15 @@ describe("the services of docker-compose.yml as processes", () => {
     // The cluster's directory below it is PostgreSQL's own user's.
     chmodSync(directory, 0o755);
     ports = {};
-    for (const place of ["postgres:5432", "postgrest:3000", "portkey:8787", "redis:6379", "proxy:3001", "proxy:9001"])
+    for (const place of [
+      "postgres:5432",
+      "postgrest:3000",
+      "portkey:8787",
+      "redis:6379",
+      "proxy:3001",
+      "proxy:9001",
+      "jobs:9002",
+    ])
       ports[place] = await findFreePort();
     mkdirSync(path.join(directory, "journal"));
   });
@@ -317,7 +325,8 @@ describe("the services of docker-compose.yml as processes", () => {
   });
 
   it("starts the other services, which become healthy", async () => {
-    for (const name of ["redis", "portkey", "jobs"]) start(name);
+    for (const name of ["redis", "portkey"]) start(name);
+    start("jobs", { JOBS_ADMIN_PORT: String(portOf("jobs:9002")) });
     startPostgrest();
     startProxy();
     for (const name of ["redis", "portkey", "proxy"]) await healthy(name);

@@ -201,19 +201,26 @@ describe("GET /health and /metrics", () => {
     };
     const OK_CALLS = 'neuropia_calls_total{endpoint="chat/completions",provider="openai",status="ok"}';
     const OUTPUT = 'neuropia_tokens_total{provider="openai",kind="output"}';
+    const DURATION = `neuropia_call_duration_seconds_count{provider="openai",model="${model}"}`;
+    const ERRORS = 'neuropia_errors_total{code="missing_api_key"}';
     const MISSING_KEY = 'neuropia_http_requests_total{route="/v1/chat/completions",status="401"}';
 
     const before = await read();
     expect((await chat(key.virtual_key, model, { max_tokens: 5 })).status).toBe(200);
     expect((await call("/v1/chat/completions", { body: {} })).status).toBe(401);
+    expect((await chat(key.virtual_key, "of-the-client", {})).status).toBe(404);
     const after = await read();
     expect(value(after, OK_CALLS)).toBeGreaterThanOrEqual(value(before, OK_CALLS) + 1);
     expect(value(after, OUTPUT)).toBeGreaterThanOrEqual(value(before, OUTPUT) + 5);
     expect(value(after, MISSING_KEY)).toBeGreaterThanOrEqual(value(before, MISSING_KEY) + 1);
+    expect(value(after, DURATION)).toBe(value(before, DURATION) + 1);
+    expect(value(after, ERRORS)).toBeGreaterThanOrEqual(value(before, ERRORS) + 1);
+    for (const dependency of ["postgrest", "database", "portkey", "journal", "config_changes"])
+      expect(value(after, `neuropia_dependency_up{dependency="${dependency}"}`), dependency).toBe(1);
     expect(after).toMatch(/^neuropia_calls_in_flight \d+$/m);
     expect(after).toMatch(/^neuropia_usage_unsettled \d+$/m);
     expect(after).toMatch(/^process_resident_memory_bytes \d+$/m);
-    expect(after).not.toMatch(/vk_|sk-|test-[0-9a-f]{8}/);
+    expect(after).not.toMatch(/vk_|sk-|of-the-client|@/);
     expect(after).not.toContain(customer.id);
 
     expect(refusalOf(await send("/metrics"))).toBe("404 unknown_endpoint");

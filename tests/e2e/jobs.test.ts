@@ -22,7 +22,7 @@ function startJobs(env: NodeJS.ProcessEnv): {
 } {
   const child = spawn(process.execPath, ["jobs/main.ts"], {
     cwd: PROJECT_DIRECTORY,
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, JOBS_ADMIN_PORT: "0", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   onTestFinished(() => {

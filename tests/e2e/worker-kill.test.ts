@@ -23,7 +23,7 @@ const KILLS = 5;
 function startWorker(env: NodeJS.ProcessEnv): ChildProcess {
   const child = spawn(process.execPath, ["jobs/main.ts"], {
     cwd: PROJECT_DIRECTORY,
-    env: { PATH: process.env.PATH, LOG_LEVEL: "fatal", ...env },
+    env: { PATH: process.env.PATH, LOG_LEVEL: "fatal", JOBS_ADMIN_PORT: "0", ...env },
     stdio: ["ignore", "ignore", "inherit"],
   });
   onTestFinished(() => {

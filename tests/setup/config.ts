@@ -6,7 +6,15 @@ export function testConfig(directory: string): StackConfig {
     ...readConfig({ PATH: process.env.PATH, HOME: process.env.HOME }),
     dataDirectory: directory,
     dataDirectoryGiven: true,
-    ports: { PROXY_PORT: 0, ADMIN_PORT: 0, PGRST_PORT: 0, PORTKEY_PORT: 0, PG_PORT: 0, PROVIDER_PORT: 0 },
+    ports: {
+      PROXY_PORT: 0,
+      ADMIN_PORT: 0,
+      JOBS_ADMIN_PORT: 0,
+      PGRST_PORT: 0,
+      PORTKEY_PORT: 0,
+      PG_PORT: 0,
+      PROVIDER_PORT: 0,
+    },
     // Tests make providers of their own.
     extraAllowedHosts: "127.0.0.1:*",
   };

@@ -17,8 +17,18 @@ begin
     delete from data.usage_hourly;
     delete from data.usage_daily;
     delete from data.latency_hourly;
+    delete from data.usage_total;
     update data.usage_log u set recorded_xid = '0' where u.recorded_xid >= pg_snapshot_xmax(pg_current_snapshot());
     v_progress.rolled_up_before := '0';
+  end if;
+  -- What was rolled up before there were totals.
+  if not exists (select from data.usage_total) then
+    insert into data.usage_total (tenant_id, model, provider, currency, cost_currency, calls, errors, input_tokens, cached_input_tokens,
+      cache_write_tokens, output_tokens, reasoning_tokens, charge, cost, margin)
+    select d.tenant_id, d.model, d.provider, d.currency, d.cost_currency, sum(d.calls), sum(d.errors), sum(d.input_tokens), sum(d.cached_input_tokens),
+      sum(d.cache_write_tokens), sum(d.output_tokens), sum(d.reasoning_tokens), sum(d.charge), sum(d.cost), sum(d.margin)
+    from data.usage_daily d
+    group by d.tenant_id, d.model, d.provider, d.currency, d.cost_currency;
   end if;
 
   -- Every transaction before this one has ended, so the next statement sees all that they wrote, and nobody can add to it any more.
@@ -61,6 +71,19 @@ begin
       reasoning_tokens = r.reasoning_tokens + excluded.reasoning_tokens, images = r.images + excluded.images,
       characters = r.characters + excluded.characters, seconds = r.seconds + excluded.seconds, charge = r.charge + excluded.charge,
       cost = r.cost + excluded.cost, margin = r.margin + excluded.margin
+  ), total as (
+    insert into data.usage_total as r (tenant_id, model, provider, currency, cost_currency, calls, errors, input_tokens, cached_input_tokens,
+      cache_write_tokens, output_tokens, reasoning_tokens, charge, cost, margin)
+    select b.tenant_id, b.model, b.provider, b.currency, b.cost_currency, sum(b.calls), sum(b.errors), sum(b.input_tokens), sum(b.cached_input_tokens),
+      sum(b.cache_write_tokens), sum(b.output_tokens), sum(b.reasoning_tokens), sum(b.charge), sum(b.cost), sum(b.margin)
+    from batch b
+    group by b.tenant_id, b.model, b.provider, b.currency, b.cost_currency
+    on conflict (tenant_id, model, provider, currency, cost_currency) do update
+    set calls = r.calls + excluded.calls, errors = r.errors + excluded.errors, input_tokens = r.input_tokens + excluded.input_tokens,
+      cached_input_tokens = r.cached_input_tokens + excluded.cached_input_tokens,
+      cache_write_tokens = r.cache_write_tokens + excluded.cache_write_tokens, output_tokens = r.output_tokens + excluded.output_tokens,
+      reasoning_tokens = r.reasoning_tokens + excluded.reasoning_tokens, charge = r.charge + excluded.charge, cost = r.cost + excluded.cost,
+      margin = r.margin + excluded.margin
   ), latency as (
     insert into data.latency_hourly as r (hour, provider, model, measure, bucket, calls)
     select c.hour, c.provider, c.model, m.measure, app.latency_bucket(m.milliseconds), count(*)
@@ -80,7 +103,7 @@ $$;
 revoke all on function app.roll_up_usage() from public;
 grant execute on function app.roll_up_usage() to worker;
 comment on function app.roll_up_usage() is
-$$Adds the calls that were billed since the last time to the hourly and daily roll-ups, each exactly once. Returns how many calls.
+$$Adds the calls that were billed since the last time to the hourly, daily and total roll-ups, each exactly once. Returns how many calls.
 
 A call is rolled up once no transaction that began before its own is still running, so that none is passed over that commits late.
 What is not rolled up yet is added by the reports themselves.$$;
