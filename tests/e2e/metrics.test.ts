@@ -1,5 +1,8 @@
 // What operators are shown: money to the last digit, from the database, and nothing secret.
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { expect, inject, test } from "vitest";
+import { parse } from "yaml";
 import { asOwner, eventually } from "./support/accounts.ts";
 import { chat, createKey, fundedUser } from "./support/calls.ts";
 import { createModel } from "./support/catalogue.ts";
@@ -64,4 +67,51 @@ test("the jobs serve what was charged, paid and earned, exactly as it is in the 
   for (const secret of [virtual_key, user.id, demo.virtual_key, demo.admin.password])
     expect(text).not.toContain(secret);
   expect((await fetch(`${jobs_admin_url}/`)).status).toBe(404);
+});
+
+const read = (file: string): string => readFileSync(path.resolve(import.meta.dirname, "../..", file), "utf8");
+
+/** The metrics of a page, name and type. */
+const metricsOf = (text: string): Map<string, string> =>
+  new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = "", type = ""]) => [name, type]));
+
+async function exported(): Promise<Map<string, string>> {
+  const proxy = await (await fetch(`${inject("stack").admin_url}/metrics`)).text();
+  return new Map([...metricsOf(proxy), ...metricsOf(await page())]);
+}
+
+test("docs/observability.md has every metric that the processes export, and no other", async () => {
+  const documented = [...read("docs/observability.md").matchAll(/^\| `(neuropia_\w+)` \|/gm)].map(([, name]) => name);
+  const ours = [...(await exported()).keys()].filter((name) => name.startsWith("neuropia_"));
+  expect(ours.length).toBeGreaterThan(50);
+  expect([...documented].sort()).toEqual(ours.sort());
+});
+
+test("dashboard and alerts ask for nothing that is not exported", async () => {
+  const { panels } = JSON.parse(read("deploy/grafana/dashboard.json")) as {
+    panels: { type: string; title: string; targets?: { expr: string }[] }[];
+  };
+  const { groups } = parse(read("deploy/prometheus/alerts.yml")) as {
+    groups: { rules: { alert: string; expr: string }[] }[];
+  };
+  const queries = [
+    ...panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => ({ place: title, expr }))),
+    ...groups.flatMap(({ rules }) => rules.map(({ alert, expr }) => ({ place: alert, expr }))),
+  ];
+  const series = new Set(["up", "ALERTS"]);
+  for (const [name, type] of await exported())
+    for (const suffix of type === "histogram" ? ["_bucket", "_sum", "_count"] : [""]) series.add(name + suffix);
+
+  expect(queries.length).toBeGreaterThan(100);
+  const asked = new Set<string>();
+  for (const { place, expr } of queries) {
+    const names = expr.match(/\b(?:neuropia|nodejs|process)_\w+|\bup\b|\bALERTS\b/g) ?? [];
+    expect(names, place).not.toEqual([]);
+    for (const name of names) expect(series, `${place}: ${expr}`).toContain(name);
+    for (const name of names) asked.add(name.replace(/_(bucket|sum|count)$/, ""));
+  }
+  // Every panel asks for something, and nothing that is exported goes unseen.
+  expect(panels.filter(({ type, targets }) => type !== "row" && !targets?.length)).toEqual([]);
+  const ours = [...(await exported()).keys()].filter((name) => name.startsWith("neuropia_"));
+  expect(ours.filter((name) => !asked.has(name))).toEqual([]);
 });

@@ -11,6 +11,7 @@ import { createDatabase, withClient, withDatabase } from "../../stack/postgres.t
 import { startStack } from "../../stack/stack.ts";
 import { testConfig } from "./config.ts";
 import { startMailbox } from "./mailbox.ts";
+import { promtoolNotice } from "./promtool.ts";
 import { redisNotice } from "./redis.ts";
 
 const TEMPLATE_DATABASE = "neuropia_pgtap_template";
@@ -49,7 +50,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await mailbox.stop();
     await stripe.close();
     rmSync(directory, { recursive: true, force: true });
-    if (redisNotice !== undefined) console.log(`\n${redisNotice}`);
+    for (const notice of [redisNotice, promtoolNotice]) if (notice !== undefined) console.log(`\n${notice}`);
   };
   try {
     const pgtap = await makePgtapDatabases(stack.info.database_url);
