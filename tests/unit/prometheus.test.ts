@@ -24,10 +24,14 @@ it.runIf(hasPromtool)("promtool accepts the rules and the configuration", () => 
   expect(promtool("check", "config", "prometheus.yml")).toMatchObject({ status: 0 });
 });
 
-it.runIf(hasPromtool)("in each made-up situation the alerts fire that should, and no others", () => {
-  const { status, stdout, stderr } = promtool("test", "rules", "alerts.test.yml");
-  expect(status, stdout + stderr).toBe(0);
-}, 60_000);
+it.runIf(hasPromtool)(
+  "in each made-up situation the alerts fire that should, and no others",
+  () => {
+    const { status, stdout, stderr } = promtool("test", "rules", "alerts.test.yml");
+    expect(status, stdout + stderr).toBe(0);
+  },
+  60_000,
+);
 
 it("every alert has a situation in which it fires, and one line that says what is wrong", () => {
   const fired = new Set(
