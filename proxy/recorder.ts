@@ -158,9 +158,10 @@ export class Recorder {
     const acknowledged: string[] = [];
     for (const { event, closedAtMs, settled } of batch) {
       const settlement = byId.get(event.request_id);
-      const isKnown = settlement !== undefined && settlement.result !== "unknown_grant";
+      const result = settlement?.result ?? "unknown_grant";
+      const isKnown = result === "recorded" || result === "duplicate";
       if (isKnown) metrics.recorded(nowMs - closedAtMs);
-      if (isKnown || (await this.#putAside(event, "unknown_grant"))) acknowledged.push(event.request_id);
+      if (isKnown || (await this.#putAside(event, result))) acknowledged.push(event.request_id);
       settled(settlement ?? null);
     }
     metrics.recordBatch(batch.length);

@@ -54,7 +54,8 @@ export async function settle(
 
   const { journaled, recorded } = recorder.record(event);
   const settled = recorded.then((settlement) => {
-    const level = settlement === null || settlement.result === "unknown_grant" ? "error" : "debug";
+    const isKnown = settlement?.result === "recorded" || settlement?.result === "duplicate";
+    const level = isKnown ? "debug" : "error";
     const { key_id, user_id, payer_id, model } = grant;
     const about = { key_id, user_id, payer_id, model, provider: target?.provider, usage: event, settlement };
     context.log[level](about, "call settled");

@@ -10,6 +10,8 @@ insert into exempt values
   ('data.request_grant', 'what programs do'),
   ('data.usage_roll_up', 'derived from usage_log'), ('data.usage_hourly', 'derived from usage_log'), ('data.usage_daily', 'derived from usage_log'), ('data.usage_total', 'derived from usage_log'),
   ('data.latency_hourly', 'derived from usage_log'),
+  ('data.usage_archive', 'a log of its own'), ('data.usage_archive_sum', 'derived from usage_log'),
+  ('data.usage_archive_entry', 'derived from usage_log'),
   ('data.provider_health', 'derived from calls'),
   ('data.notification', 'messages of the system; a user marks them as read'),
   ('data.webhook_delivery', 'what the worker does'),

@@ -12,6 +12,10 @@ begin
   for v_month in
     select generate_series(date_trunc('month', app.now(), 'UTC'),
       date_trunc('month', app.now(), 'UTC') + make_interval(months => months_ahead), interval '1 month')
+    union
+    -- Calls of the past that had none, from a clock that is behind.
+    select date_trunc('month', d.created_at, 'UTC') from data.usage_log_default d where d.created_at < date_trunc('month', app.now(), 'UTC')
+    order by 1
   loop
     v_name := 'usage_log_' || to_char(v_month at time zone 'UTC', 'YYYY_MM');
     continue when to_regclass('data.' || v_name) is not null;
@@ -34,6 +38,6 @@ $$;
 revoke all on function app.create_usage_partitions(integer) from public;
 grant execute on function app.create_usage_partitions(integer) to worker;
 comment on function app.create_usage_partitions(integer) is
-$$Makes the monthly partitions of usage_log from this month on; those that exist stay.
+$$Makes the monthly partitions of usage_log from this month on, and of the past where calls have none; those that exist stay.
 
 months_ahead: how many months beyond this one. Returns how many were made.$$;

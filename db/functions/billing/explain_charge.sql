@@ -16,7 +16,7 @@ begin
       else app.current_user_id() in (u.user_id, u.payer_id)
     end;
   if not found then
-    perform app.raise_error('request_not_found');
+    perform app.raise_call_not_found(explain_charge.request_id);
   end if;
 
   v_retail := v_usage.exchange_rate * (1 + v_usage.markup_percent * 0.01);
@@ -56,4 +56,4 @@ $$Why a call was charged what it was: each unit with its quantity and retail pri
 request_id: x-request-id of the call; one of the caller's own calls, or of calls the caller pays for, manages or runs.
 Returns {request_id, created_at, model, status, estimated, price_substituted, currency, tier_min_input_tokens, lines: [{unit, quantity, price, per,
 amount, price_substituted}], sum, rounding, charge, refunded, note}: amount = quantity x price / per; charge = the sum of the amounts, rounded.
-Prices are retail: what the platform pays is not in it. Errors: request_not_found.$$;
+Prices are retail: what the platform pays is not in it. Errors: request_not_found, call_archived.$$;

@@ -11,7 +11,7 @@ begin
   from data.usage_log u
   where u.created_at = uuid_extract_timestamp(refund.request_id) and u.request_id = refund.request_id;
   if not found then
-    perform app.raise_error('request_not_found');
+    perform app.raise_call_not_found(refund.request_id);
   end if;
   -- Two refunds of one call wait for each other here.
   perform from data.user_profile p where p.user_id = v_usage.payer_id for no key update;
@@ -33,4 +33,4 @@ $$Gives back what a call was charged, in full or in part, to the account that pa
 
 request_id: the call. amount: positive, in the account's currency; without it, all that is left. reason: in words; the customer sees it.
 Returns {entry_id, user_id, kind, amount, currency, reference, balance, status}.
-Errors: request_not_found, refund_exceeds_charge, invalid_amount, invalid_reason, account_closed.$$;
+Errors: request_not_found, call_archived, refund_exceeds_charge, invalid_amount, invalid_reason, account_closed.$$;

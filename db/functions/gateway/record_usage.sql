@@ -6,6 +6,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz;
+  v_closed_before timestamptz := '-infinity';
   v_charges_empty_failures boolean := app.setting('charge_empty_failures')::boolean;
   v_grants uuid[];
   v_first_call_at timestamptz;
@@ -35,6 +36,10 @@ begin
   where m.user_id = any (array(select k.user_id from data.virtual_key k where k.id = any (v_keys)))
   order by m.user_id for no key update;
   v_now := app.now();
+  -- What has been archived would not be found again. A month is frozen days after its end, so that calls of today need not ask.
+  if v_first_call_at < v_now - interval '12 hours' then
+    select coalesce((max(a.month) + interval '1 month') at time zone 'UTC', '-infinity') into strict v_closed_before from data.usage_archive a;
+  end if;
 
   with event as materialized (
     -- The same call may stand in a batch more than once.
@@ -56,7 +61,7 @@ begin
     ) target on true
     left join lateral app.price_call(target.value -> 'rates', (target.value ->> 'markup_percent')::numeric, to_jsonb(e)) price
       on v_charges_empty_failures or e.status <> 'interrupted' or e.output_tokens > 0 or e.images > 0 or e.seconds > 0
-    where (
+    where e.created_at >= v_closed_before and (
       select u.request_id from data.usage_log u
       where u.created_at = e.created_at and u.request_id = e.request_id
         -- Leaves out the partitions of other months before the query begins.
@@ -186,7 +191,8 @@ begin
     'events', (
       select coalesce(json_agg(json_build_object(
           'request_id', e.request_id,
-          'result', case when u.request_id is null then 'unknown_grant' when u.request_id = any (v_new_requests) then 'recorded' else 'duplicate' end,
+          'result', case when u.request_id is null and e.created_at < v_closed_before then 'month_closed'
+            when u.request_id is null then 'unknown_grant' when u.request_id = any (v_new_requests) then 'recorded' else 'duplicate' end,
           'charge', u.charge::text,
           'currency', u.currency,
           'balance', p.balance::text,
@@ -220,6 +226,7 @@ image_input_tokens, audio_output_tokens, image_output_tokens, images, image_size
 latency_ms, time_to_first_token_ms, error_code, model_served}. The price is the one fixed at authorisation. Status error means
 that no provider answered: nothing is charged. Nor, unless the setting charge_empty_failures says so, is a call that broke off
 (interrupted) before any output. Recording the same request_id again changes nothing.
-Returns per event {request_id, result (recorded, duplicate, unknown_grant), charge, currency, balance, status (of the account)} and the
+Returns per event {request_id, result (recorded, duplicate, unknown_grant, month_closed: it arrived in a month
+that has been archived, recorded then or never), charge, currency, balance, status (of the account)} and the
 keys whose grants must be dropped now.
 All or nothing. Errors: invalid_usage_event.$$;

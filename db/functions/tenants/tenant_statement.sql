@@ -21,13 +21,9 @@ begin
       where e.tenant_id = v_tenant.id and e.created_at >= v_from and e.created_at < v_to
       group by e.user_id, e.kind
     ), usage as (
-      -- A call is in the month in which it was billed, as in the ledger. It arrived then, or within the time that grants wait for their usage.
-      select u.user_id, u.model, count(*) as calls, sum(u.input_tokens) as input_tokens, sum(u.output_tokens) as output_tokens,
-        sum(u.charge) as charge
-      from data.usage_log u
-      where u.tenant_id = v_tenant.id and u.recorded_at >= v_from and u.recorded_at < v_to
-        and u.created_at >= v_from - make_interval(hours => app.setting('grant_retention_hours')::integer + 2) and u.created_at < v_to + interval '1 day'
-      group by u.user_id, u.model
+      -- A call is in the month in which it was billed, as in the ledger.
+      select u.group_user_id as user_id, u.model, u.calls, u.input_tokens, u.output_tokens, u.charge
+      from app.sum_usage('{user,model}', v_from, v_to, tenant_id => v_tenant.id) u
     )
     select json_build_object(
       'tenant_id', v_tenant.id,
