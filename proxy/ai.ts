@@ -38,6 +38,7 @@ export function aiRoute(services: Services, endpoint: Endpoint): RequestHandler 
     const request = await readRequest(req, endpoint, services.config.BODY_LIMIT_BYTES);
     const context = contextOf(res);
     const grant = await services.leases.authorize({
+      request_id: context.requestId,
       virtual_key,
       model: request.model,
       endpoint,

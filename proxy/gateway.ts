@@ -1,3 +1,4 @@
+import type { Context } from "./context.ts";
 import type { Endpoint } from "./endpoints.ts";
 import { databaseUnavailable, postgrestError } from "./errors.ts";
 import { arrayOf, isObject, objectOf } from "./json.ts";
@@ -32,6 +33,8 @@ export type Grant = {
 };
 
 export type AuthorizeRequest = {
+  /** The call's own; of several that a lease is asked for, the first one's. */
+  request_id: string;
   virtual_key: string;
   model: string;
   endpoint: Endpoint;
@@ -99,12 +102,16 @@ export class Gateway {
    * @param returned calls of the same payer's leases that were not begun
    * @throws ApiError what the database refused, or 503 `database_unavailable`
    */
-  async authorize(request: AuthorizeRequest, requests = 1, returned: ReturnedPermit[] = []): Promise<Grant> {
+  async authorize(
+    { request_id, ...request }: AuthorizeRequest,
+    requests = 1,
+    returned: ReturnedPermit[] = [],
+  ): Promise<Grant> {
     const returned_permits = returned.length > 0 ? { returned_permits: returned } : {};
     const grant = await this.#call(
       "authorize_request",
       { ...request, requests, ...returned_permits },
-      AUTHORIZE_TIMEOUT_MS,
+      { timeoutMs: AUTHORIZE_TIMEOUT_MS, requestId: request_id },
     );
     if (isObject(grant) && isObject(grant.portkey_config) && Array.isArray(grant.targets)) return grant as Grant;
     throw databaseUnavailable(new Error("authorize_request returned no grant"));
@@ -116,8 +123,11 @@ export class Gateway {
   }
 
   /** @throws ApiError */
-  async listModels(virtualKey: string, clientIp: string | null): Promise<unknown> {
-    return await this.#call("list_models", { virtual_key: virtualKey, client_ip: clientIp });
+  async listModels(
+    virtualKey: string,
+    { clientIp, requestId }: Pick<Context, "clientIp" | "requestId">,
+  ): Promise<unknown> {
+    return await this.#call("list_models", { virtual_key: virtualKey, client_ip: clientIp }, { requestId });
   }
 
   /**
@@ -125,7 +135,8 @@ export class Gateway {
    * @throws RecordRefused, or another Error when the database cannot be reached
    */
   async recordUsage(events: UsageEvent[]): Promise<Settlement[]> {
-    const response = await this.#bookkeeping.rpc("record_usage", { events });
+    const requestId = events[0]?.request_id ?? "";
+    const response = await this.#bookkeeping.rpc("record_usage", { events }, { requestId });
     if (response.status >= 300) throw new RecordRefused(response);
     const { events: settlements, dropped_keys } = objectOf(response.body);
     if (arrayOf(settlements).length !== events.length) throw new Error("record_usage did not answer for its events");
@@ -144,10 +155,10 @@ export class Gateway {
     }
   }
 
-  async #call(name: string, args: object, timeoutMs?: number): Promise<unknown> {
+  async #call(name: string, args: object, options: { timeoutMs?: number; requestId?: string } = {}): Promise<unknown> {
     let response: RpcResponse;
     try {
-      response = await this.#postgrest.rpc(name, args, timeoutMs === undefined ? {} : { timeoutMs });
+      response = await this.#postgrest.rpc(name, args, options);
     } catch (error) {
       throw databaseUnavailable(error);
     }

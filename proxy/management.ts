@@ -12,7 +12,7 @@ import { limitBody, readBody } from "./body.ts";
 import { contextOf } from "./context.ts";
 import { ApiError, databaseUnavailable } from "./errors.ts";
 import { isObject, objectOf, parseJson } from "./json.ts";
-import type { Postgrest, RpcResponse } from "./postgrest.ts";
+import { type Postgrest, type RpcResponse, requestIdHeaders } from "./postgrest.ts";
 
 const BODY_LIMIT_BYTES = 1_048_576;
 const HIDDEN_HEADERS = ["server", "keep-alive"];
@@ -46,9 +46,10 @@ export function restPassThrough(options: PassThrough): RequestHandler {
   });
   return (req, res, next) => {
     // The database learns from this header alone where a request comes from, so it is never the client's.
-    const { clientIp } = contextOf(res);
+    const { clientIp, requestId } = contextOf(res);
     if (clientIp === null) delete req.headers["x-real-ip"];
     else req.headers["x-real-ip"] = clientIp;
+    Object.assign(req.headers, requestIdHeaders(requestId));
     // With it, the events below would not fire.
     delete req.headers.expect;
     return (req.method === "GET" || req.method === "HEAD" ? reads : writes)(req, res, next);
@@ -116,8 +117,9 @@ async function call(
   args: object,
 ): Promise<RpcResponse> {
   try {
-    const caller = { authorization: req.headers.authorization, clientIp: contextOf(res).clientIp };
-    return await postgrest.rpc(name, args, { caller });
+    const { clientIp, requestId } = contextOf(res);
+    const caller = { authorization: req.headers.authorization, clientIp };
+    return await postgrest.rpc(name, args, { caller, requestId });
   } catch (error) {
     throw databaseUnavailable(error);
   }

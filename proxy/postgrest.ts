@@ -11,9 +11,20 @@ type Options = {
   /** The proxy itself when absent. */
   caller?: Caller;
   timeoutMs?: number;
+  /** The request that it is made for, or the first of them. */
+  requestId?: string;
 };
 
 const TIMEOUT_MS = 10_000;
+
+/**
+ * What makes a request findable behind the proxy: app.check_request gives x-request-id to PostgreSQL's log, and of all headers
+ * PostgREST logs `referer` and `user-agent` alone.
+ */
+export const requestIdHeaders = (requestId: string): Record<string, string> => ({
+  "x-request-id": requestId,
+  referer: requestId,
+});
 
 /** Calls PostgREST's RPCs over a pool of kept-alive connections. */
 export class Postgrest {
@@ -37,7 +48,11 @@ export class Postgrest {
    *
    * @throws Error when PostgREST cannot be reached or does not answer in time; an error status is a result
    */
-  async rpc(name: string, args: object, { caller, timeoutMs = TIMEOUT_MS }: Options = {}): Promise<RpcResponse> {
+  async rpc(
+    name: string,
+    args: object,
+    { caller, timeoutMs = TIMEOUT_MS, requestId }: Options = {},
+  ): Promise<RpcResponse> {
     const authorization = caller === undefined ? `Bearer ${this.#token}` : caller.authorization;
     const { statusCode, headers, body } = await this.#pool.request({
       method: "POST",
@@ -46,6 +61,7 @@ export class Postgrest {
         "content-type": "application/json",
         ...(authorization && { authorization }),
         ...(caller?.clientIp && { "x-real-ip": caller.clientIp }),
+        ...(requestId && requestIdHeaders(requestId)),
       },
       body: JSON.stringify(args),
       signal: AbortSignal.timeout(timeoutMs),

@@ -68,6 +68,8 @@ export async function preparePostgres(options: PostgresOptions): Promise<Service
     password_encryption: "scram-sha-256",
     timezone: "UTC",
     log_timezone: "UTC",
+    // The application's name has the request's id.
+    log_line_prefix: "%m [%p] %a ",
     ...options.settings,
   };
   return {

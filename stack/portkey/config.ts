@@ -17,6 +17,7 @@ const schema = z.object({
     }),
   PORTKEY_DRAIN_TIMEOUT_MS: z.coerce.number().int().min(0).default(30_000),
   PORTKEY_UPSTREAM_TIMEOUT_MS: z.coerce.number().int().min(1).default(600_000),
+  LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
 });
 
 export const VARIABLES = Object.keys(schema.shape);

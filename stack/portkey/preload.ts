@@ -1,9 +1,10 @@
 // Loaded with --import before the Portkey gateway, which has no settings for any of this: it listens on one address,
-// drains on SIGTERM, connects only to the providers' hosts and follows no redirect.
+// drains on SIGTERM, connects only to the providers' hosts, follows no redirect, and logs calls with the proxy's request id.
 import http from "node:http";
 import net from "node:net";
 import { urlEndpoint } from "./allowed-hosts.ts";
 import { config } from "./config.ts";
+import { logRequest, noteAttempt } from "./log.ts";
 
 // Longer than any load balancer or proxy in front keeps an idle connection, so that never both close at once.
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
@@ -24,7 +25,8 @@ http.Server.prototype.listen = function (this: http.Server, ...args: unknown[]):
   this.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   // Portkey only logs uncaught errors: without this it would live on without listening.
   this.once("error", (error) => fail(`Portkey cannot listen: ${error.message}`));
-  this.prependListener("request", (_request, response) => {
+  this.prependListener("request", (request, response) => {
+    logRequest(request, response, config.LOG_LEVEL === "debug" || config.LOG_LEVEL === "trace");
     if (draining) response.setHeader("connection", "close");
   });
   refuseUpgrades(this);
@@ -85,7 +87,10 @@ globalThis.fetch = async function fetchAllowed(input: string | URL | Request, in
   const url = new URL(input instanceof Request ? input.url : input);
   const [host, port] = urlEndpoint(url);
   if (!config.PORTKEY_ALLOWED_HOSTS(host, port)) return refusal("host_not_allowed", NOT_ALLOWED, url.host);
-  const response = await fetchDirectly(input, { ...init, redirect: "manual", dispatcher });
+  const headers = new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined));
+  const response = await noteAttempt(url, headers, () =>
+    fetchDirectly(input, { ...init, redirect: "manual", dispatcher }),
+  );
   if (response.status >= 300 && response.status < 400) {
     await response.body?.cancel();
     return refusal("upstream_redirect", "The provider answered with a redirect, which is not followed", url.host);

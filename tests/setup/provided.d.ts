@@ -4,6 +4,8 @@ declare module "vitest" {
   export interface ProvidedContext {
     /** The running stack, as in its stack.json. */
     stack: TestStack;
+    /** The directory of the stack's logs. PostgREST logs every request. */
+    logs: string;
     /** The environment of the stack's proxy, to start more like it. */
     proxyEnv: NodeJS.ProcessEnv;
     /** What the stack's worker mailed: GET url?to=address. */

@@ -35,6 +35,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       max_connections: "200",
     },
     serviceEnv: {
+      postgrest: { PGRST_LOG_LEVEL: "info" },
       jobs: {
         SMTP_URL: mailbox.smtpUrl,
         MAIL_FROM: "Neuropia <no-reply@neuropia.test>",
@@ -63,6 +64,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await withClient(stack.info.database_url, (client) =>
       client.query("update data.setting set value = '1' where name = 'lease_seconds'"),
     );
+    project.provide("logs", path.join(directory, "logs"));
     project.provide("mailbox", { url: mailbox.url, smtp_url: mailbox.smtpUrl });
     project.provide("stripe", { url: stripe.url });
     return stop;

@@ -13,6 +13,7 @@ import { createLogger } from "../../proxy/log.ts";
 import { NO_UNITS } from "../../proxy/units.ts";
 
 const REQUEST: AuthorizeRequest = {
+  request_id: "0193b1a4-0000-7000-8000-000000000001",
   virtual_key: "vk_1",
   model: "m",
   endpoint: "chat/completions",

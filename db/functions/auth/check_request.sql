@@ -1,12 +1,17 @@
 create or replace function app.check_request() returns void
-language plpgsql stable security definer
+language plpgsql volatile security definer
 set search_path = ''
 as $$
 declare
   v_claims constant json := nullif(current_setting('request.jwt.claims', true), '');
   v_account_status text;
   v_tenant_status text;
+  v_request_id constant text := nullif(current_setting('request.headers', true), '')::json ->> 'x-request-id';
 begin
+  -- What log_line_prefix writes as %a, and pg_stat_activity shows.
+  if v_request_id ~ '^[0-9a-f-]{36}$' then
+    perform set_config('application_name', 'neuropia ' || v_request_id, true);
+  end if;
   if coalesce(v_claims ->> 'role', 'anon') in ('anon', 'gateway') then
     return;
   end if;
@@ -48,4 +53,5 @@ $$PostgREST runs this before every request (db-pre-request): refuses access toke
 
 The session must exist, belong to the user, be neither revoked nor expired, and role and tenant of the token must be those stored.
 Suspended users, and users of suspended tenants, may read but not write.
+The request's id, when the proxy sent one, becomes the transaction's application_name: so a statement in PostgreSQL's log has it.
 Errors: session_revoked 401; access_token_expired 401; account_suspended 403; tenant_not_active 403.$$;

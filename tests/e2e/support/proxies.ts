@@ -8,7 +8,7 @@ import { PROJECT_DIRECTORY } from "../../../stack/config.ts";
 import { findFreePort } from "../../../stack/ports.ts";
 import { Service } from "../../../stack/service.ts";
 
-export type Proxies = { urls: string[]; stop: () => Promise<void> };
+export type Proxies = { urls: string[]; logFiles: string[]; stop: () => Promise<void> };
 
 /** Starts proxies, each with a journal of its own. They are ready, and listen for changes, when this resolves. */
 export async function startProxies(
@@ -49,7 +49,7 @@ export async function startProxies(
         return url;
       }),
     );
-    return { urls, stop };
+    return { urls, logFiles: services.map(({ spec }) => spec.logFile), stop };
   } catch (error) {
     await stop();
     throw error;
