@@ -1,5 +1,5 @@
 begin;
-select plan(75);
+select plan(90);
 
 select tests.create_tenant('globex', currency => 'JPY');
 select tests.create_user('alice', balance => 0, status => 'pending');
@@ -116,7 +116,7 @@ select is(tests.balance('alice'), 50.5, 'booked once');
 
 -- Refunds and disputes.
 create function pg_temp.charge(changes jsonb) returns jsonb language sql as $$
-  select jsonb_build_object('id', 'ch_1', 'payment_intent', 'pi_' || current_setting('tests.stripe_order'), 'currency', 'cny', 'metadata', jsonb_build_object('order_id', current_setting('tests.stripe_order'))) || changes;
+  select jsonb_build_object('id', 'ch_' || current_setting('tests.stripe_order'), 'payment_intent', 'pi_' || current_setting('tests.stripe_order'), 'currency', 'cny', 'metadata', jsonb_build_object('order_id', current_setting('tests.stripe_order'))) || changes;
 $$;
 select is(pg_temp.stripe(pg_temp.charge_event('evt_20', 'charge.refunded', pg_temp.charge('{"amount_refunded": 3000}'))), 'booked', 'a partial refund');
 select is(pg_temp.stripe(pg_temp.charge_event('evt_21', 'charge.refunded', pg_temp.charge('{"amount_refunded": 1000}'))), 'duplicate', 'an earlier one that comes late is part of it');
@@ -132,19 +132,76 @@ create function pg_temp.notice(id text, type text, changes jsonb default '{}') r
   select (jsonb_build_object('id', id, 'type', type, 'order_id', current_setting('tests.order'), 'payment_id', 'ali-1', 'amount', '20.00', 'currency', 'CNY') || changes)::json;
 $$;
 select is(pg_temp.bridge(pg_temp.notice('n1', 'payment.succeeded', '{"amount": "2e1"}')), 'invalid_payment_event', 'an amount is written out');
-select is(pg_temp.bridge(pg_temp.notice('n2', 'dispute.opened', '{"effect_id": "d1"}')), 'not_paid', 'a dispute of what is not paid');
 select tests.set_now('2026-03-10 13:00:01+00');
 select is(app.expire_payment_orders(), 2, 'orders expire');
 select is((select status from data.payment_order where id = current_setting('tests.order')::uuid), 'expired', 'that were not paid');
 select tests.set_now('2026-03-10 12:00:00+00');
 select is(pg_temp.bridge(pg_temp.notice('n3', 'payment.succeeded')), 'booked', 'who paid all the same gets the money');
 select is(pg_temp.bridge(pg_temp.notice('n3', 'payment.succeeded')), 'duplicate', 'once');
-select is(pg_temp.bridge(pg_temp.notice('n4', 'dispute.won', '{"effect_id": "d1"}')), 'amount_mismatch', 'no dispute is won that was not opened');
 select is(pg_temp.bridge(pg_temp.notice('n5', 'dispute.opened', '{"effect_id": "d1"}')), 'booked', 'a dispute takes the money back');
 select is(pg_temp.bridge(pg_temp.notice('n6', 'dispute.opened', '{"effect_id": "d1"}')), 'duplicate', 'once, whatever the notice');
 select is(tests.balance('alice'), 0.0, 'all of it');
 select is(pg_temp.bridge(pg_temp.notice('n7', 'dispute.won', '{"effect_id": "d1"}')), 'booked', 'and one that was won brings it back');
 select is(tests.balance('alice'), 20.0, 'to the last decimal');
+select is(pg_temp.bridge(pg_temp.notice('n8', 'payment.succeeded', '{"payment_id": "ali-2"}')), 'already_paid', 'who pays twice');
+select is(pg_temp.bridge(pg_temp.notice('n9', 'payment.refunded', '{"payment_id": "ali-2", "effect_id": "r9"}')), 'other_payment', 'and gets that back, loses nothing here');
+select is(tests.balance('alice'), 20.0, 'indeed');
+
+-- Before what they are about.
+create function pg_temp.order_of(channel text, amount numeric) returns text language plpgsql as $$
+declare v_id text;
+begin
+  perform tests.authenticate_as('alice');
+  v_id := api.create_payment_order(amount, channel) ->> 'id';
+  perform tests.clear_authentication();
+  perform set_config('tests.order', v_id, true), set_config('tests.stripe_order', v_id, true);
+  return v_id;
+end $$;
+select pg_temp.order_of('stripe', 50.50);
+select is(pg_temp.stripe(pg_temp.charge_event('evt_30', 'charge.dispute.funds_reinstated', pg_temp.charge('{"id": "dp_1", "amount": 5050}') - 'metadata')), 'waiting', 'a dispute that was won, before it was opened');
+select is(pg_temp.stripe(pg_temp.charge_event('evt_31', 'charge.dispute.funds_withdrawn', pg_temp.charge('{"id": "dp_1", "amount": 5050}') - 'metadata')), 'waiting', 'and opened, before the payment, which alone it knows');
+select is(pg_temp.stripe(pg_temp.charge_event('evt_32', 'charge.refunded', pg_temp.charge('{"amount_refunded": 3000}'))), 'waiting', 'a refund, before the payment');
+select is(pg_temp.stripe(pg_temp.charge_event('evt_32', 'charge.refunded', pg_temp.charge('{"amount_refunded": 3000}'))), 'duplicate', 'once');
+select is(pg_temp.stripe(pg_temp.charge_event('evt_33', 'charge.refunded', pg_temp.charge('{"amount_refunded": 1000}'))), 'waiting', 'an earlier one');
+select is(tests.balance('alice'), 20.0, 'none of them is booked');
+select tests.set_now('2026-03-10 13:00:01+00');
+select app.expire_payment_orders() from generate_series(1, 2);
+select is((select count(*) from graphile_worker._private_jobs j where j.payload ->> 'event' = 'payment.rejected' and j.payload #>> '{payload,outcome}' = 'waiting'), 2::bigint, 'after an hour admins are told of those of an order, once');
+select is(pg_temp.stripe(e, pg_temp.sign(e, 'whsec_0123456789abcdef', '2026-03-10 13:00:01+00')), 'booked', 'the payment')
+  from pg_temp.session_event('evt_34', 'checkout.session.completed', current_setting('tests.stripe_order')) e;
+select is(tests.balance('alice'), 40.5, 'and all of them with it');
+select results_eq($$select event_id, outcome from data.payment_event where event_id between 'evt_30' and 'evt_34' order by event_id$$,
+  $$values ('evt_30', 'booked'), ('evt_31', 'booked'), ('evt_32', 'booked'), ('evt_33', 'duplicate'), ('evt_34', 'booked')$$, 'each once');
+select is((select string_agg(j.payload ->> 'event' || ' ' || (j.payload #>> '{payload,amount}'), ', ' order by j.payload ->> 'event') from graphile_worker._private_jobs j
+  where j.payload #>> '{payload,order_id}' = current_setting('tests.stripe_order') and j.payload ->> 'event' <> 'payment.rejected'),
+  'payment.dispute_won 50.5000000000, payment.disputed 50.5000000000, payment.refunded 30.0000000000', 'which the customer is told');
+
+-- In every order, each notice twice: a payment, a dispute of it that was won, and a refund.
+create function pg_temp.in_every_order(notices text[] default '{payment.succeeded,dispute.opened,dispute.won,refund 15}', before text[] default '{}')
+returns table (outcome text) language plpgsql as $$
+declare v_notice text; v_order text;
+begin
+  if cardinality(notices) > 0 then
+    foreach v_notice in array notices loop
+      return query select i.outcome from pg_temp.in_every_order(array_remove(notices, v_notice), before || v_notice) i;
+    end loop;
+    return;
+  end if;
+  v_order := pg_temp.order_of('alipay', 20);
+  foreach v_notice in array before || before loop
+    perform pg_temp.bridge(pg_temp.notice(uuidv7()::text, split_part(case when v_notice like 'refund %' then 'payment.refunded' else v_notice end, ' ', 1), jsonb_build_object(
+      'payment_id', 'ali-' || v_order, 'effect_id', split_part(v_notice, ' ', 2) || v_order,
+      'amount', case when v_notice like 'refund %' then split_part(v_notice, ' ', 2) else '20' end)));
+  end loop;
+  return query select format('%s %s %s', o.status, trim_scale(o.returned), trim_scale(l.sum)) from data.payment_order o,
+    (select sum(e.amount), count(*) from data.ledger_entry e where e.reference like '%' || v_order or e.reference like '%' || v_order || ' %') l
+  where o.id = v_order::uuid;
+end $$;
+select tests.set_now('2026-03-10 12:00:00+00');
+select results_eq('select outcome, count(*) from pg_temp.in_every_order() group by outcome', $$values ('paid 15 5', 24::bigint)$$, 'the books end the same');
+select is(tests.balance('alice'), 40.5 + 24 * 5, 'to the last decimal');
+select results_eq($$select outcome, count(*) from data.payment_event where payment_reference like 'ali-0%' group by outcome order by outcome$$,
+  $$values ('booked', 24 * 4::bigint), ('duplicate', 24 * 4::bigint)$$, 'and nothing is left waiting');
 
 -- The wish for automatic top-ups.
 select tests.authenticate_as('alice');

@@ -132,6 +132,13 @@ const english: Record<string, CopyWriter> = {
       `Your balance is ${facts.money("balance")}.`,
     ],
   }),
+  "payment.dispute_won": (facts) => ({
+    subject: `A dispute is settled: ${facts.money("amount")}`,
+    lines: [
+      `The ${facts.money("amount")} (order ${facts.text("order_id")}) that the dispute took off your balance are back.`,
+      `Your balance is ${facts.money("balance")}.`,
+    ],
+  }),
   "price.rise": (facts) => ({
     subject: "Prices will rise",
     lines: [`From ${facts.time("valid_from")} on these models cost more than now:`, ...facts.priceRises()],
@@ -250,6 +257,13 @@ const chinese: Record<string, CopyWriter> = {
     subject: `付款存在争议:${facts.money("amount")}`,
     lines: [
       `争议解决之前,已从您的余额中扣除 ${facts.money("amount")}(订单 ${facts.text("order_id")})。`,
+      `当前余额为 ${facts.money("balance")}。`,
+    ],
+  }),
+  "payment.dispute_won": (facts) => ({
+    subject: `付款争议已解决:${facts.money("amount")}`,
+    lines: [
+      `因争议扣除的 ${facts.money("amount")}(订单 ${facts.text("order_id")})已退回您的余额。`,
       `当前余额为 ${facts.money("balance")}。`,
     ],
   }),

@@ -16,6 +16,7 @@ as $$
     ('payment.received',          'user',           true, true,  true),
     ('payment.refunded',          'user',           true, true,  true),
     ('payment.disputed',          'user',           true, true,  true),
+    ('payment.dispute_won',       'user',           true, true,  true),
     ('price.rise',                'user',           true, true,  true),
     ('key.created',               'user',           true, false, true),
     ('key.rotated',               'user',           true, false, true),

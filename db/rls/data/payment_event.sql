@@ -7,7 +7,7 @@ create policy platform_admin_read_all on data.payment_event for select to platfo
 grant select on data.payment_event to platform_admin;
 
 create or replace view api.payment_event with (security_invoker = true) as
-select id, channel, event_id, type, order_id, outcome, received_at
+select id, channel, event_id, type, order_id, outcome, received_at, payment_reference, amount::text as amount, currency
 from data.payment_event;
 grant select on api.payment_event to platform_admin;
 
@@ -17,5 +17,8 @@ comment on column api.payment_event.channel is 'The channel that sent it.';
 comment on column api.payment_event.event_id is 'The channel''s id of it.';
 comment on column api.payment_event.type is 'What the channel calls it.';
 comment on column api.payment_event.order_id is 'The order it is about; null when it is about none of ours.';
-comment on column api.payment_event.outcome is 'What it led to: booked, failed, expired, ignored, duplicate, unknown_order, currency_mismatch, amount_mismatch, already_paid, not_paid or account_closed.';
+comment on column api.payment_event.outcome is 'What it led to: booked, failed, expired, ignored, duplicate, waiting, unknown_order, other_payment, currency_mismatch, amount_mismatch, already_paid or account_closed.';
 comment on column api.payment_event.received_at is 'When it came.';
+comment on column api.payment_event.payment_reference is 'The channel''s name of the payment it is about.';
+comment on column api.payment_event.amount is 'Of the payment, refund or dispute, in currency.';
+comment on column api.payment_event.currency is 'ISO 4217 code.';
