@@ -52,6 +52,8 @@ async function generate(client: pg.ClientBase): Promise<void> {
     `update data.usage_roll_up set rolled_up_before = pg_snapshot_xmin(pg_current_snapshot()), system_identifier = c.system_identifier
      from pg_control_system() c`,
   );
+  // Makes the coarse levels.
+  await client.query("select app.roll_up_usage()");
   await client.query(
     `insert into data.usage_log (request_id, created_at, user_id, tenant_id, payer_id, key_id, grant_id, endpoint, model, provider, input_tokens, output_tokens,
        cost, cost_currency, exchange_rate, markup_percent, charge, currency, ledger_entry_id, status, http_status)

@@ -88,7 +88,7 @@ select set_eq(
   'these internal functions run with their owner''s rights, and no others');
 select set_eq(
   $$select f.proname::text from pg_temp.functions() f where not f.prosecdef and f.pronamespace = 'api'::regnamespace$$,
-  array['me', 'my_usage', 'notifications'],
+  array['me', 'notifications'],
   'these API functions run with the caller''s rights: what they show is what row level security lets through');
 select set_eq(
   $$select pg_temp.name_of(f) from pg_temp.functions() f

@@ -1,5 +1,5 @@
 begin;
-select plan(57);
+select plan(65);
 
 select tests.create_tenant('globex', currency => 'USD');
 select tests.create_user('alice', balance => 100);
@@ -16,7 +16,7 @@ select tests.route_model('m', request_rate => 1);
 select tests.route_model('n', input_rate => 3.3, output_rate => 7.7);
 insert into data.exchange_rate (base, quote, rate, valid_from) values ('CNY', 'USD', 0.14, '2020-01-01');
 delete from data.usage_hourly; delete from data.usage_daily; delete from data.latency_hourly;
-update data.usage_roll_up set system_identifier = (select system_identifier from pg_control_system());
+update data.usage_roll_up set system_identifier = (select system_identifier from pg_control_system()), has_levels = false;
 
 -- What one call is worth: m costs 1 and n about nothing; the default markup is 20 %.
 create function pg_temp.call(who text, model text, moment timestamptz, input bigint default 0, output bigint default 0, changes jsonb default '{}') returns void
@@ -24,8 +24,15 @@ language plpgsql as $$
 begin
   perform tests.clear_authentication();
   perform tests.set_now(moment);
-  perform api.record_usage(jsonb_build_array(tests.usage_event(tests.authorize(who, model), input, output, changes)));
+  perform api.record_usage(jsonb_build_array(tests.usage_event(tests.authorize(who, model), input, output,
+    jsonb_build_object('request_id', uuidv7(moment - clock_timestamp())) || changes)));
 end $$;
+create function pg_temp.levels(in_calls boolean default false) returns text language sql as $$
+  select string_agg(format('%s %s %s', level, daily.sum, hourly.sum), ', ' order by level)
+  from unnest('{key,user,tenant}'::text[]) level,
+    lateral (select sum(case when in_calls then d.calls else d.charge end) from data.usage_daily d where d.level = level.level) daily,
+    lateral (select sum(case when in_calls then h.calls else h.charge end) from data.usage_hourly h where h.level = level.level) hourly;
+$$;
 create function pg_temp.all_usage() returns numeric language sql as $$
   select sum(charge) from app.sum_usage('{}', '2026-01-01', '2026-12-01');
 $$;
@@ -45,8 +52,14 @@ delete from data.usage_hourly; delete from data.usage_daily; delete from data.la
 update data.usage_log set recorded_xid = '1';
 select is(app.roll_up_usage(), 6::bigint, 'calls of transactions that have ended are rolled up');
 select is(app.roll_up_usage(), 0::bigint, 'once');
-select is((select sum(calls) from data.usage_hourly), 6.0, 'by the hour');
-select is((select sum(charge) from data.usage_daily), (select sum(charge) from data.usage_log), 'and by the day');
+select is(pg_temp.levels(true), 'key 6 6, tenant 6 6, user 6 6', 'by the hour and by the day, at every level');
+select is(pg_temp.levels(), format('key %1$s %1$s, tenant %1$s %1$s, user %1$s %1$s', (select sum(charge) from data.usage_log)), 'to the last decimal');
+-- As they were before there were levels.
+delete from data.usage_hourly where level <> 'key'; delete from data.usage_daily where level <> 'key';
+update data.usage_roll_up set has_levels = false;
+select is(pg_temp.all_usage(), (select sum(charge) from data.usage_log), 'roll-ups without the coarse levels serve');
+select is(app.roll_up_usage(), 0::bigint, 'and the next roll-up makes these');
+select is(pg_temp.levels(true), 'key 6 6, tenant 6 6, user 6 6', 'from what is there');
 select pg_temp.call('alice', 'm', '2026-03-03 08:00:00+00', 5, 5);
 select is(app.roll_up_usage(), 0::bigint, 'those of one that runs are not');
 select is(pg_temp.all_usage(), (select sum(charge) from data.usage_log), 'the reports have them all the same');
@@ -54,13 +67,31 @@ select is((select sum(margin) from app.sum_usage('{}', '2026-01-01', '2026-12-01
 update data.usage_log set recorded_xid = '2' where recorded_xid > '1';
 update data.usage_roll_up set rolled_up_before = '2';
 select is(app.roll_up_usage(), 1::bigint, 'what comes later is added');
-select is((select sum(calls) from data.usage_daily), 7.0, 'to what is there');
+select is(pg_temp.levels(true), 'key 7 7, tenant 7 7, user 7 7', 'to what is there');
 
 -- After a restore into a cluster that counts its transactions anew.
 update data.usage_roll_up set system_identifier = 1, rolled_up_before = '9000000000000000000';
 update data.usage_log set recorded_xid = '8999999999999999999';
 select is(app.roll_up_usage(), 7::bigint, 'in another cluster it is done all over again');
-select is((select sum(calls) from data.usage_hourly), 7.0, 'each call once');
+select is(pg_temp.levels(true), 'key 7 7, tenant 7 7, user 7 7', 'each call once');
+
+-- Every way to ask finds the same, whichever roll-up it reads. The reference is the log itself.
+create function pg_temp.expected(since timestamptz, until timestamptz, who uuid, payer uuid) returns text language sql as $$
+  select concat_ws(' ', count(*), sum(charge), sum(input_tokens), sum(round(charge - cost * coalesce(exchange_rate, 1), 10))) from data.usage_log u
+  where u.recorded_at >= since and u.recorded_at < until and (who is null or u.user_id = who) and (payer is null or u.payer_id = payer);
+$$;
+create function pg_temp.reported(grouped_by text[], since timestamptz, until timestamptz, who uuid, payer uuid) returns text language sql as $$
+  select concat_ws(' ', coalesce(sum(calls), 0), sum(charge), sum(input_tokens), sum(margin))
+  from app.sum_usage(grouped_by, since, until, user_id => who, payer_id => payer);
+$$;
+select is((
+  select string_agg(format('%s %s %s', g.grouped_by, p.since, p.until), '; ')
+  from (values ('{}'::text[]), ('{day}'), ('{hour}'), ('{tenant}'), ('{user}'), ('{key}'), ('{model,provider,cost_currency}'), ('{day,hour,tenant,user,key,model,provider}')) g (grouped_by),
+    (values ('2026-01-01'::timestamptz, '2026-12-01'::timestamptz), ('2026-03-01', '2026-03-02'), ('2026-02-28 23:00', '2026-03-03 08:00'), ('2026-03-01 01:00', '2026-03-02 10:00'),
+      ('2026-03-01 13:00', '2026-03-01 14:00'), ('2026-03-01 00:00', '2026-03-02 11:00'), ('2026-02-28 23:00', '2026-03-02 00:00'), ('-infinity', 'infinity'), ('2026-03-02 11:00', 'infinity')) p (since, until),
+    (values (null::uuid, null::uuid), (tests.user_id('alice'), null), (null, tests.user_id('boss'))) w (who, payer)
+  where pg_temp.expected(p.since, p.until, w.who, w.payer) is distinct from pg_temp.reported(g.grouped_by, p.since, p.until, w.who, w.payer)), null,
+  'grouped by anything, in any period, of anybody');
 
 -- Customers.
 select tests.authenticate_as('alice');
@@ -77,6 +108,13 @@ select is(tests.error_code($$select api.usage_report('{provider}')$$), 'invalid_
 select is(tests.error_code($$select api.usage_report('{day}', '2026-03-02', '2026-03-01')$$), 'invalid_period', 'from begin to end');
 select is(tests.error_code($$select api.usage_report('{day}', '2026-03-01 00:30+00', '2026-03-02')$$), 'invalid_period', 'by whole hours');
 select is(tests.error_code($$select api.usage_report('{hour}', '2026-01-01', '2026-03-02')$$), 'invalid_period', 'and not too many');
+create function pg_temp.mine(since timestamptz, until timestamptz) returns text language sql as $$
+  select u ->> 'calls' || ' ' || (u ->> 'errors') || ' ' || (u ->> 'charge') from api.my_usage(since, until) u;
+$$;
+select is(pg_temp.mine('2026-02-28 23:59:59.999+00', '2026-03-03 08:00:00.001+00'), '5 1 3.6061334400', 'my_usage has the same, in any period');
+select is(pg_temp.mine('2026-03-01 00:00:00.001+00', '2026-03-02 09:00:00+00'), '1 0 0.0046754400', 'to the microsecond');
+select is(pg_temp.mine('2026-03-01 13:29+00', '2026-03-01 13:31+00') || ', ' || pg_temp.mine('2026-03-01 13:31+00', '2026-03-01 13:29+00'), '1 0 0.0046754400, 0 0 0.0000000000', 'within an hour');
+select is(pg_temp.mine('2026-03-01', null) || ', ' || pg_temp.mine('-infinity', 'infinity'), '4 1 2.4061334400, 5 1 3.6061334400', 'and without an end');
 select throws_ok($$select api.margin_report()$$, '42501', null, 'customer: no margins');
 select throws_ok($$select api.top_customers()$$, '42501', null, 'customer: no other customers');
 select throws_ok($$select api.failing_providers()$$, '42501', null, 'customer: no providers');

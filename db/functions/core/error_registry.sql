@@ -90,7 +90,7 @@ as $$
     ('duplicate_reference',           409, 'The reference has been used already.'),
     ('request_not_found',             404, 'The call does not exist.'),
     ('call_archived',                 410, 'The calls of that month have been archived.'),
-    ('usage_archived',                410, 'The period has a part of a month that has been archived.'),
+    ('usage_archived',                410, 'The period begins or ends within an hour of a month that has been archived.'),
     ('month_not_archivable',          409, 'The month cannot be archived now.'),
     ('archive_mismatch',              409, 'What is to be archived does not agree.'),
     ('refund_exceeds_charge',         409, 'The refund is more than what is left of the charge.'),

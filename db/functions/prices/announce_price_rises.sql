@@ -13,9 +13,9 @@ begin
       -- The hour makes up for the time since it was scheduled.
       where m.at > v_now + make_interval(days => app.setting('price_notice_days')::integer) - interval '1 hour'
     ), customer as (
-      select distinct u.user_id, u.model from data.usage_daily u where u.day > v_now - interval '30 days'
+      select distinct u.user_id, u.model from data.usage_daily u where u.level = 'key' and u.day > v_now - interval '30 days'
       union
-      select distinct u.user_id, u.model from data.usage_hourly u where u.hour > v_now - interval '2 days'
+      select distinct u.user_id, u.model from data.usage_hourly u where u.level = 'key' and u.hour > v_now - interval '2 days'
       union
       -- What has not been rolled up yet.
       select distinct u.user_id, u.model from data.usage_log u where u.created_at > v_now - interval '2 hours'

@@ -5,12 +5,11 @@ returns table (day date, hour timestamptz, group_tenant_id uuid, group_user_id u
   output_tokens bigint, reasoning_tokens bigint, images bigint, characters bigint, seconds numeric, charge numeric, cost numeric, margin numeric)
 language plpgsql stable
 set search_path = ''
+-- With the values known, the planner leaves out what cannot have a row, and knows that the calls are the end of an index.
 set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 declare
-  v_by_hour constant boolean := 'hour' = any (group_by)
-    or date_trunc('day', since, 'UTC') <> since or date_trunc('day', until, 'UTC') <> until;
   v_by_tenant constant boolean := 'tenant' = any (group_by);
   v_by_user constant boolean := 'user' = any (group_by);
   v_by_key constant boolean := 'key' = any (group_by);
@@ -18,12 +17,21 @@ declare
   v_by_provider constant boolean := 'provider' = any (group_by);
   v_by_cost_currency constant boolean := 'cost_currency' = any (group_by);
   v_period constant text := case when 'hour' = any (group_by) then 'hour' when 'day' = any (group_by) then 'day' end;
-  v_since_day constant date := (since at time zone 'UTC')::date;
-  v_until_day constant date := (until at time zone 'UTC')::date;
-  v_unrolled_from xid8;
+  v_progress data.usage_roll_up;
+  v_level text;
+  -- The whole days of the period, which are read by the day; what lies before and after them by the hour.
+  v_days_since timestamptz := until;
+  v_days_until timestamptz := until;
 begin
-  -- With the value known, the planner knows that it is the end of the index.
-  select r.rolled_up_before into strict v_unrolled_from from data.usage_roll_up r;
+  if v_period is distinct from 'hour' then
+    v_days_since := least(until, date_trunc('day', since + interval '1 day' - interval '1 microsecond', 'UTC'));
+    v_days_until := greatest(v_days_since, date_trunc('day', until, 'UTC'));
+  end if;
+  select r.* into strict v_progress from data.usage_roll_up r;
+  v_level := case
+    when v_by_key or not v_progress.has_levels then 'key'
+    when v_by_user or sum_usage.user_id is not null or sum_usage.payer_id is not null then 'user'
+    else 'tenant' end;
   return query
     select case when v_period is not null then (u.at at time zone 'UTC')::date end,
       case when v_period = 'hour' then u.at end,
@@ -38,7 +46,8 @@ begin
         d.cost_currency, d.calls, d.errors, d.input_tokens, d.cached_input_tokens, d.cache_write_tokens, d.output_tokens, d.reasoning_tokens,
         d.images, d.characters, d.seconds, d.charge, d.cost, d.margin
       from data.usage_daily d
-      where not v_by_hour and d.day >= v_since_day and d.day < v_until_day
+      where v_days_since < v_days_until and d.level = v_level
+        and d.day >= (v_days_since at time zone 'UTC')::date and d.day < (v_days_until at time zone 'UTC')::date
         and (sum_usage.tenant_id is null or d.tenant_id = sum_usage.tenant_id)
         and (sum_usage.user_id is null or d.user_id = sum_usage.user_id)
         and (sum_usage.payer_id is null or d.payer_id = sum_usage.payer_id)
@@ -46,9 +55,14 @@ begin
       select case v_period when 'hour' then h.hour when 'day' then date_trunc('day', h.hour, 'UTC') end, h.tenant_id, h.user_id, h.key_id, h.model, h.provider,
         h.currency, h.cost_currency, h.calls, h.errors, h.input_tokens, h.cached_input_tokens, h.cache_write_tokens, h.output_tokens,
         h.reasoning_tokens, h.images, h.characters, h.seconds, h.charge, h.cost, h.margin
-      from data.usage_hourly h
-      where v_by_hour and h.hour >= since and h.hour < until
-        and (sum_usage.tenant_id is null or h.tenant_id = sum_usage.tenant_id)
+      from (
+        select b.* from data.usage_hourly b
+        where since < v_days_since and b.level = v_level and b.hour >= since and b.hour < v_days_since
+        union all
+        select a.* from data.usage_hourly a
+        where v_days_until < until and a.level = v_level and a.hour >= v_days_until and a.hour < until
+      ) h
+      where (sum_usage.tenant_id is null or h.tenant_id = sum_usage.tenant_id)
         and (sum_usage.user_id is null or h.user_id = sum_usage.user_id)
         and (sum_usage.payer_id is null or h.payer_id = sum_usage.payer_id)
       union all
@@ -56,7 +70,7 @@ begin
         l.cost_currency, 1, (l.status = 'error')::integer, l.input_tokens, l.cached_input_tokens, l.cache_write_tokens, l.output_tokens,
         l.reasoning_tokens, l.images, l.characters, l.seconds, l.charge, l.cost, round(l.charge - l.cost * coalesce(l.exchange_rate, 1), 10)
       from data.usage_log l
-      where l.recorded_xid >= v_unrolled_from and l.recorded_at >= since and l.recorded_at < until
+      where l.recorded_xid >= v_progress.rolled_up_before and l.recorded_at >= since and l.recorded_at < until
         and (sum_usage.tenant_id is null or l.tenant_id = sum_usage.tenant_id)
         and (sum_usage.user_id is null or l.user_id = sum_usage.user_id)
         and (sum_usage.payer_id is null or l.payer_id = sum_usage.payer_id)
