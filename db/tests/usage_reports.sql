@@ -28,7 +28,7 @@ begin
     jsonb_build_object('request_id', uuidv7(moment - clock_timestamp())) || changes)));
 end $$;
 create function pg_temp.levels(in_calls boolean default false) returns text language sql as $$
-  select string_agg(format('%s %s %s', level, daily.sum, hourly.sum), ', ' order by level)
+  select string_agg(concat_ws(' ', level, daily.sum, hourly.sum), ', ' order by level)
   from unnest('{key,user,tenant}'::text[]) level,
     lateral (select sum(case when in_calls then d.calls else d.charge end) from data.usage_daily d where d.level = level.level) daily,
     lateral (select sum(case when in_calls then h.calls else h.charge end) from data.usage_hourly h where h.level = level.level) hourly;
@@ -52,14 +52,14 @@ delete from data.usage_hourly; delete from data.usage_daily; delete from data.la
 update data.usage_log set recorded_xid = '1';
 select is(app.roll_up_usage(), 6::bigint, 'calls of transactions that have ended are rolled up');
 select is(app.roll_up_usage(), 0::bigint, 'once');
-select is(pg_temp.levels(true), 'key 6 6, tenant 6 6, user 6 6', 'by the hour and by the day, at every level');
-select is(pg_temp.levels(), format('key %1$s %1$s, tenant %1$s %1$s, user %1$s %1$s', (select sum(charge) from data.usage_log)), 'to the last decimal');
+select is(pg_temp.levels(true), 'key 6 6, tenant 6 6, user 6', 'by the hour and by the day, at every level');
+select is(pg_temp.levels(), format('key %1$s %1$s, tenant %1$s %1$s, user %1$s', (select sum(charge) from data.usage_log)), 'to the last decimal');
 -- As they were before there were levels.
 delete from data.usage_hourly where level <> 'key'; delete from data.usage_daily where level <> 'key';
 update data.usage_roll_up set has_levels = false;
 select is(pg_temp.all_usage(), (select sum(charge) from data.usage_log), 'roll-ups without the coarse levels serve');
 select is(app.roll_up_usage(), 0::bigint, 'and the next roll-up makes these');
-select is(pg_temp.levels(true), 'key 6 6, tenant 6 6, user 6 6', 'from what is there');
+select is(pg_temp.levels(true), 'key 6 6, tenant 6 6, user 6', 'from what is there');
 select pg_temp.call('alice', 'm', '2026-03-03 08:00:00+00', 5, 5);
 select is(app.roll_up_usage(), 0::bigint, 'those of one that runs are not');
 select is(pg_temp.all_usage(), (select sum(charge) from data.usage_log), 'the reports have them all the same');
@@ -67,13 +67,13 @@ select is((select sum(margin) from app.sum_usage('{}', '2026-01-01', '2026-12-01
 update data.usage_log set recorded_xid = '2' where recorded_xid > '1';
 update data.usage_roll_up set rolled_up_before = '2';
 select is(app.roll_up_usage(), 1::bigint, 'what comes later is added');
-select is(pg_temp.levels(true), 'key 7 7, tenant 7 7, user 7 7', 'to what is there');
+select is(pg_temp.levels(true), 'key 7 7, tenant 7 7, user 7', 'to what is there');
 
 -- After a restore into a cluster that counts its transactions anew.
 update data.usage_roll_up set system_identifier = 1, rolled_up_before = '9000000000000000000';
 update data.usage_log set recorded_xid = '8999999999999999999';
 select is(app.roll_up_usage(), 7::bigint, 'in another cluster it is done all over again');
-select is(pg_temp.levels(true), 'key 7 7, tenant 7 7, user 7 7', 'each call once');
+select is(pg_temp.levels(true), 'key 7 7, tenant 7 7, user 7', 'each call once');
 
 -- Every way to ask finds the same, whichever roll-up it reads. The reference is the log itself.
 create function pg_temp.expected(since timestamptz, until timestamptz, who uuid, payer uuid) returns text language sql as $$

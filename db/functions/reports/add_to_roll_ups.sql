@@ -26,7 +26,7 @@ begin
   ), hourly as (
     insert into data.usage_hourly as r (hour, level, tenant_id, user_id, payer_id, key_id, model, provider, currency, cost_currency, calls, errors,
       input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, images, characters, seconds, charge, cost, margin, archived)
-    select b.*, is_archived from batch b
+    select b.*, is_archived from batch b where b.level <> 'user'
     on conflict (key_id, hour, model, provider, user_id, tenant_id, payer_id, currency, cost_currency, archived) do update
     set calls = r.calls + excluded.calls, errors = r.errors + excluded.errors, input_tokens = r.input_tokens + excluded.input_tokens,
       cached_input_tokens = r.cached_input_tokens + excluded.cached_input_tokens,
@@ -78,7 +78,7 @@ end
 $$;
 revoke all on function app.add_to_roll_ups(xid8, xid8, timestamptz, timestamptz, boolean, integer) from public;
 comment on function app.add_to_roll_ups(xid8, xid8, timestamptz, timestamptz, boolean, integer) is
-$$Adds calls to every level of the hourly and daily roll-ups, to the totals and the latencies. Returns how many calls.
+$$Adds calls to each level of the hourly and daily roll-ups, to the totals and the latencies. Returns how many calls.
 
 from_xid, before_xid (exclusive): by the transactions that recorded them. since, until (exclusive): by when they arrived. is_archived: whether they count as
 no longer in usage_log. factor: 1, or -1 to take them off.$$;

@@ -7,7 +7,6 @@ declare
   v_progress data.usage_roll_up;
   v_before xid8;
   v_calls bigint;
-  v_table record;
 begin
   -- One at a time.
   select r.* into strict v_progress from data.usage_roll_up r for update;
@@ -22,20 +21,23 @@ begin
     v_progress.rolled_up_before := '0';
   end if;
   if not v_progress.has_levels then
-    for v_table in select * from (values ('usage_hourly', 'hour'), ('usage_daily', 'day')) t (name, period) loop
-      execute format($sql$
-        insert into data.%1$I (%2$I, level, tenant_id, user_id, payer_id, model, provider, currency, cost_currency, calls, errors, input_tokens,
-          cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, images, characters, seconds, charge, cost, margin, archived)
-        select r.%2$I, case grouping(r.user_id) when 0 then 'user' else 'tenant' end, r.tenant_id, r.user_id, r.payer_id, r.model, r.provider, r.currency,
-          r.cost_currency, sum(r.calls), sum(r.errors), sum(r.input_tokens), sum(r.cached_input_tokens), sum(r.cache_write_tokens),
-          sum(r.output_tokens), sum(r.reasoning_tokens), sum(r.images), sum(r.characters), sum(r.seconds), sum(r.charge), sum(r.cost), sum(r.margin),
-          r.archived
-        from data.%1$I r
-        where r.level = 'key'
-        group by grouping sets ((1, r.tenant_id, r.user_id, r.payer_id, r.model, r.provider, r.currency, r.cost_currency, r.archived),
-          (1, r.tenant_id, r.model, r.provider, r.currency, r.cost_currency, r.archived))
-        $sql$, v_table.name, v_table.period);
-    end loop;
+    insert into data.usage_hourly (hour, level, tenant_id, model, provider, currency, cost_currency, calls, errors, input_tokens,
+      cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, images, characters, seconds, charge, cost, margin, archived)
+    select h.hour, 'tenant', h.tenant_id, h.model, h.provider, h.currency, h.cost_currency,
+      sum(h.calls), sum(h.errors), sum(h.input_tokens), sum(h.cached_input_tokens), sum(h.cache_write_tokens), sum(h.output_tokens),
+      sum(h.reasoning_tokens), sum(h.images), sum(h.characters), sum(h.seconds), sum(h.charge), sum(h.cost), sum(h.margin), h.archived
+    from data.usage_hourly h
+    where h.level = 'key'
+    group by h.hour, h.tenant_id, h.model, h.provider, h.currency, h.cost_currency, h.archived;
+    insert into data.usage_daily (day, level, tenant_id, user_id, payer_id, model, provider, currency, cost_currency, calls, errors, input_tokens,
+      cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, images, characters, seconds, charge, cost, margin, archived)
+    select d.day, case grouping(d.user_id) when 0 then 'user' else 'tenant' end, d.tenant_id, d.user_id, d.payer_id, d.model, d.provider, d.currency, d.cost_currency,
+      sum(d.calls), sum(d.errors), sum(d.input_tokens), sum(d.cached_input_tokens), sum(d.cache_write_tokens), sum(d.output_tokens),
+      sum(d.reasoning_tokens), sum(d.images), sum(d.characters), sum(d.seconds), sum(d.charge), sum(d.cost), sum(d.margin), d.archived
+    from data.usage_daily d
+    where d.level = 'key'
+    group by grouping sets ((d.day, d.tenant_id, d.user_id, d.payer_id, d.model, d.provider, d.currency, d.cost_currency, d.archived),
+      (d.day, d.tenant_id, d.model, d.provider, d.currency, d.cost_currency, d.archived));
   end if;
   -- What was rolled up before there were totals, or is known from the roll-ups alone.
   if not exists (select from data.usage_total) then
@@ -59,7 +61,7 @@ $$;
 revoke all on function app.roll_up_usage() from public;
 grant execute on function app.roll_up_usage() to worker;
 comment on function app.roll_up_usage() is
-$$Adds the calls that were billed since the last time to every level of the hourly and daily roll-ups and to the totals, each exactly once. Returns how many calls.
+$$Adds the calls that were billed since the last time to each level of the hourly and daily roll-ups and to the totals, each exactly once. Returns how many calls.
 
 A call is rolled up once no transaction that began before its own is still running, so that none is passed over that commits late.
 What is not rolled up yet is added by the reports themselves.$$;

@@ -19,6 +19,7 @@ declare
   v_period constant text := case when 'hour' = any (group_by) then 'hour' when 'day' = any (group_by) then 'day' end;
   v_progress data.usage_roll_up;
   v_level text;
+  v_hourly_level text;
   -- The whole days of the period, which are read by the day; what lies before and after them by the hour.
   v_days_since timestamptz := until;
   v_days_until timestamptz := until;
@@ -32,6 +33,7 @@ begin
     when v_by_key or not v_progress.has_levels then 'key'
     when v_by_user or sum_usage.user_id is not null or sum_usage.payer_id is not null then 'user'
     else 'tenant' end;
+  v_hourly_level := case v_level when 'tenant' then 'tenant' else 'key' end;
   return query
     select case when v_period is not null then (u.at at time zone 'UTC')::date end,
       case when v_period = 'hour' then u.at end,
@@ -57,10 +59,10 @@ begin
         h.reasoning_tokens, h.images, h.characters, h.seconds, h.charge, h.cost, h.margin
       from (
         select b.* from data.usage_hourly b
-        where since < v_days_since and b.level = v_level and b.hour >= since and b.hour < v_days_since
+        where since < v_days_since and b.level = v_hourly_level and b.hour >= since and b.hour < v_days_since
         union all
         select a.* from data.usage_hourly a
-        where v_days_until < until and a.level = v_level and a.hour >= v_days_until and a.hour < until
+        where v_days_until < until and a.level = v_hourly_level and a.hour >= v_days_until and a.hour < until
       ) h
       where (sum_usage.tenant_id is null or h.tenant_id = sum_usage.tenant_id)
         and (sum_usage.user_id is null or h.user_id = sum_usage.user_id)
