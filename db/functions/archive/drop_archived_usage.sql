@@ -41,7 +41,7 @@ begin
   from data.usage_log u
   join data.ledger_entry l on l.id = u.ledger_entry_id and l.user_id = u.payer_id and l.kind = 'usage'
   where u.created_at >= v_since and u.created_at < v_until
-  group by l.id;
+  group by l.id, l.tenant_id, l.user_id;
   -- What is archived must agree already: every charged call with its entry, every entry with all its calls.
   if (select coalesce(sum(u.charge), 0) from data.usage_log u where u.created_at >= v_since and u.created_at < v_until)
       <> (select coalesce(sum(e.charge), 0) from data.usage_archive_entry e where e.month = drop_archived_usage.month)

@@ -7,7 +7,7 @@ as $$
   select 'balance', p.user_id, p.user_id::text, coalesce(sum(l.amount), 0::numeric(20, 10))::text, p.balance::text
   from data.user_profile p
   left join data.ledger_entry l on l.user_id = p.user_id
-  group by p.user_id
+  group by p.user_id, p.balance
   having p.balance <> coalesce(sum(l.amount), 0)
   union all
   -- usage entry = sum of its usage rows
@@ -20,7 +20,7 @@ as $$
     select a.ledger_entry_id, a.payer_id, a.charge from data.usage_archive_entry a
   ) u on u.ledger_entry_id = l.id and u.payer_id = l.user_id
   where l.kind = 'usage' and (reconcile.since is null or l.created_at >= reconcile.since)
-  group by l.id
+  group by l.id, l.user_id, l.amount
   having l.amount <> -coalesce(sum(u.charge), 0)
   union all
   -- every charged call is part of an entry of its payer
