@@ -1,5 +1,5 @@
 begin;
-select plan(39);
+select plan(40);
 
 select tests.create_user('root', role => 'platform_admin', balance => 0);
 select tests.create_tenant('acme');
@@ -75,6 +75,16 @@ select is(pg_temp.refund('0.7'), 'refund_exceeds_charge', 'more than what is lef
 select is(api.refund(current_setting('tests.request')::uuid, reason => 'slow') ->> 'amount', '0.6000000000', 'all that is left');
 select is(pg_temp.refund('null'), 'refund_exceeds_charge', 'and nothing after that');
 select is(tests.balance('alice'), 5.0, 'the whole charge was given back, once');
+
+-- The low balance.
+select tests.clear_authentication();
+update data.user_profile set low_balance_threshold = 3 where user_id = tests.user_id('alice');
+select tests.authenticate_as('root');
+select api.adjust_balance(tests.user_id('alice'), a.amount, 'low ' || a.no, 'a test') from unnest('{-1,-1.5,-0.5,3,-3,3}'::numeric[]) with ordinality a (amount, no);
+select tests.clear_authentication();
+select is((select string_agg(j.payload #>> '{payload,balance}', ' ' order by j.id) from graphile_worker._private_jobs j
+  where j.payload ->> 'event' = 'account.low_balance' and j.payload ->> 'user_id' = tests.user_id('alice')::text), '2.5000000000 2.0000000000',
+  'who falls to the threshold by a correction is told, once each time');
 
 -- The books.
 select tests.clear_authentication();

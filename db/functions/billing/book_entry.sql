@@ -33,6 +33,12 @@ begin
 
   v_new_status := app.status_for_balance(v_profile);
   perform app.change_status(v_profile.user_id, v_new_status, format('Balance changed by %s.', replace(book_entry.kind, '_', ' ')));
+  if v_new_status = v_profile.status and v_profile.balance <= v_profile.low_balance_threshold
+    and v_profile.balance - v_entry.amount > v_profile.low_balance_threshold
+  then
+    perform app.queue_notification(v_entry.user_id, 'account.low_balance', json_build_object('balance', v_profile.balance::text,
+      'threshold', v_profile.low_balance_threshold::text));
+  end if;
   if v_entry.kind = 'top_up' then
     perform app.queue_notification(v_entry.user_id, 'payment.received', json_build_object('amount', v_entry.amount::text,
       'currency', v_entry.currency, 'reference', v_entry.reference, 'balance', v_entry.balance_after::text));
