@@ -1,5 +1,6 @@
 // Payments and redemption codes as customers, operators and payment gateways use them, over HTTP. Stripe is a stand-in.
 import { createHmac, randomUUID } from "node:crypto";
+import Stripe from "stripe";
 import { beforeAll, describe, expect, inject, test } from "vitest";
 import {
   type CheckoutSession,
@@ -280,6 +281,38 @@ describe("signatures", () => {
         "400 invalid_payment_signature",
       );
     }
+  });
+
+  test("Stripe's own library signs what is accepted here, and accepts what the stand-in signs and answers", async () => {
+    const { hostname, port } = new URL(inject("stripe").url);
+    const stripe = new Stripe("sk_test_of_the_stand_in", { host: hostname, port, protocol: "http" });
+    const body = stripeBody(event());
+    const signature = stripe.webhooks.generateTestHeaderString({ payload: body, secret: STRIPE_SECRET });
+    expect(await post("stripe_webhook", body, { "stripe-signature": signature })).toBe("200 ignored");
+    expect(stripe.webhooks.constructEvent(body, stripeSignature(body, STRIPE_SECRET), STRIPE_SECRET).type).toBe(
+      "customer.created",
+    );
+
+    const user = await registerUser("library");
+    const { id } = await rpc<Order>(user, "create_payment_order", { amount: "20" });
+    const session = await stripe.checkout.sessions.create({
+      mode: "payment",
+      client_reference_id: id,
+      line_items: [
+        { quantity: 1, price_data: { currency: "cny", unit_amount: 2000, product_data: { name: "Top-up" } } },
+      ],
+      metadata: { order_id: id },
+      success_url: "https://example.com",
+    });
+    expect(session).toMatchObject({ object: "checkout.session", amount_total: 2000, client_reference_id: id });
+    await expect(stripe.checkout.sessions.create({ mode: "payment" })).rejects.toMatchObject({
+      type: "StripeInvalidRequestError",
+      code: "parameter_missing",
+    });
+    const paid = stripeBody(paidEvent(session as unknown as CheckoutSession));
+    const signed = stripe.webhooks.generateTestHeaderString({ payload: paid, secret: STRIPE_SECRET });
+    expect(await post("stripe_webhook", paid, { "stripe-signature": signed })).toBe("200 booked");
+    expect(await balanceOf(user)).toBe("20.0000000000");
   });
 
   test("a wrong, missing, old, future or other secret's signature is refused; one of two is enough", async () => {
