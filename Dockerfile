@@ -6,6 +6,7 @@ WORKDIR /app
 FROM base AS portkey
 COPY deploy/portkey/package.json deploy/portkey/package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund && npm cache clean --force
+COPY lib/allowed-hosts.ts lib/allowed-hosts.ts
 COPY stack/env.ts stack/env.ts
 COPY stack/portkey stack/portkey
 USER node

@@ -11,12 +11,16 @@ import { runMigrations } from "graphile-worker";
 import pg from "pg";
 import { z } from "zod";
 import { readVariables } from "../lib/environment.ts";
+import { scramVerifier } from "../lib/secrets.ts";
 
 const DB_DIRECTORY = path.dirname(fileURLToPath(import.meta.url));
 const PROJECT_DIRECTORY = path.dirname(DB_DIRECTORY);
 const OLDEST_POSTGRES = 180_000;
 
-const passwordSchema = z.string().min(8, "expected 8 characters or more").optional();
+const passwordSchema = z
+  .string()
+  .regex(/^[ -~]{8,}$/, "expected 8 characters or more of printable ASCII")
+  .optional();
 const environmentSchema = z.object({
   DATABASE_URL: z.url({
     protocol: /^postgres(ql)?$/,
@@ -49,6 +53,7 @@ export async function deploy({ databaseUrl, passwords = {} }: DeployOptions): Pr
     await replaceFunctions(client);
     await replaceAccessRules(client);
     await client.query("select app.create_usage_partitions()");
+    await client.query("notify pgrst, 'reload config'");
     await client.query("notify pgrst, 'reload schema'");
     await client.query("commit");
   } finally {
@@ -92,7 +97,8 @@ async function migrateGraphileWorker(client: pg.Client, databaseUrl: string): Pr
 
 async function setPasswords(client: pg.Client, passwords: NonNullable<DeployOptions["passwords"]>): Promise<void> {
   for (const [role, password] of Object.entries(passwords)) {
-    await client.query(`alter role ${pg.escapeIdentifier(role)} password ${pg.escapeLiteral(password)}`);
+    const verifier = pg.escapeLiteral(scramVerifier(password));
+    await client.query(`alter role ${pg.escapeIdentifier(role)} password ${verifier}`);
   }
 }
 

@@ -120,7 +120,8 @@ class AiCall {
     const { portkey_config: portkeyConfig } = grant;
     const headers = upstreamHeaders({ client: req.headers, contentType, portkeyConfig, requestId: context.requestId });
     const { portkey, directLane } = this.#services;
-    if (grant.is_direct) return await directLane.forward({ portkeyConfig, endpoint, headers, body, signal });
+    if (grant.is_direct && directLane.mayCall(portkeyConfig))
+      return await directLane.forward({ portkeyConfig, endpoint, headers, body, signal });
     return await portkey.forward(endpoint, headers, body, signal);
   }
 

@@ -35,7 +35,12 @@ export function createApp(services: Services, { postgrest, log, isReady, catchUp
   app.post("/api/chat/completions", aiRoute(services, "chat/completions"));
   app.use(modelRoutes(gateway));
   app.use(managementRoutes(postgrest, catchUp));
-  app.use("/rest", restPassThrough({ postgrestUrl: config.POSTGREST_URL, onError: sendError, catchUp }));
+  // PostgREST logs queries. There, prefixes of keys are filtered by.
+  app.use(
+    "/rest",
+    refuseWholeKeyInUrl,
+    restPassThrough({ postgrestUrl: config.POSTGREST_URL, onError: sendError, catchUp }),
+  );
   app.use(() => {
     throw new ApiError(404, "unknown_endpoint", "There is no such endpoint.");
   });
@@ -66,14 +71,19 @@ function observe(log: Logger, metrics: Metrics, isReady: () => boolean): Request
   };
 }
 
-const refuseKeyInUrl: RequestHandler = (req, _res, next) => {
-  if (!hasKeyInQuery(req.originalUrl)) return next();
-  throw new ApiError(
-    400,
-    "key_in_url",
-    "A virtual key must not be part of a URL: send it in a header, and replace this one.",
-  );
-};
+const refuseKeyInUrl = refuseUrl((url) => hasKeyInQuery(url));
+const refuseWholeKeyInUrl = refuseUrl((url) => hasKeyInQuery(url, true));
+
+function refuseUrl(hasKey: (url: string) => boolean): RequestHandler {
+  return (req, _res, next) => {
+    if (!hasKey(req.originalUrl)) return next();
+    throw new ApiError(
+      400,
+      "key_in_url",
+      "A virtual key must not be part of a URL: send it in a header, and replace this one.",
+    );
+  };
+}
 
 const handleError: ErrorRequestHandler = (thrown, _req, res, _next) => sendError(toApiError(thrown), res);
 

@@ -1,5 +1,6 @@
 import path from "node:path";
 import { z } from "zod";
+import { parseAllowedHosts } from "../lib/allowed-hosts.ts";
 import { readVariables } from "../lib/environment.ts";
 
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
@@ -28,6 +29,17 @@ const encryptionKey = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+const allowedHosts = z
+  .string()
+  .default("")
+  .superRefine((list, context) => {
+    try {
+      parseAllowedHosts(list);
+    } catch (error) {
+      context.addIssue((error as Error).message);
+    }
+  });
+
 const variables = z.object({
   PROXY_HOST: z.string().min(1).default("0.0.0.0"),
   PROXY_PORT: port(3001),
@@ -35,6 +47,7 @@ const variables = z.object({
   ADMIN_PORT: port(9001),
   POSTGREST_URL: httpUrl,
   PORTKEY_URLS: listOfUrls,
+  PORTKEY_ALLOWED_HOSTS: allowedHosts,
   GATEWAY_TOKEN: z.string({ error: "expected a JWT of role gateway" }).min(1, "expected a JWT of role gateway"),
   BODY_LIMIT_BYTES: z.coerce.number().int().min(1).default(33_554_432),
   REQUEST_TIMEOUT_MS: milliseconds(600_000),

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Agent } from "undici";
+import { type AllowedHosts, urlEndpoint } from "../lib/allowed-hosts.ts";
 import { ApiError, upstreamTimeout } from "./errors.ts";
-import { isObject, objectOf } from "./json.ts";
+import { isObject, type JsonObject, objectOf } from "./json.ts";
 import type { Upstream } from "./portkey.ts";
 
 /** What a provider gets: never more than through Portkey. */
@@ -24,11 +25,22 @@ const FIRST_WAIT_MS = 1_000;
  */
 export class DirectLane {
   readonly #agent = new Agent({ connections: null, headersTimeout: 0, bodyTimeout: 0 });
+  readonly #isAllowed: AllowedHosts;
+
+  /** @param isAllowed as for the gateway: whoever may set a provider's address must not get its keys sent anywhere */
+  constructor(isAllowed: AllowedHosts) {
+    this.#isAllowed = isAllowed;
+  }
+
+  /** Whether the provider's host is one that the operator allows. If not, the call goes to the gateway, which refuses it. */
+  mayCall(portkeyConfig: object): boolean {
+    return this.#isAllowed(...urlEndpoint(new URL(String(targetOf(portkeyConfig).custom_host))));
+  }
 
   /** @throws ApiError 502 `upstream_error`, 504 `upstream_timeout`; the signal's reason when it is aborted */
   async forward({ portkeyConfig, endpoint, headers, body, signal }: DirectCall): Promise<Upstream> {
     const config = objectOf(portkeyConfig);
-    const target = objectOf(Array.isArray(config.targets) ? config.targets[0] : undefined);
+    const target = targetOf(portkeyConfig);
     const retry = objectOf(config.retry);
     const attempts = Number.isSafeInteger(retry.attempts) ? (retry.attempts as number) : 0;
     const statuses = Array.isArray(retry.on_status_codes) ? retry.on_status_codes : RETRIED;
@@ -85,6 +97,11 @@ export class DirectLane {
       clearTimeout(timer);
     }
   }
+}
+
+function targetOf(portkeyConfig: object): JsonObject {
+  const { targets } = objectOf(portkeyConfig);
+  return objectOf(Array.isArray(targets) ? targets[0] : undefined);
 }
 
 function forProvider(headers: Record<string, string>): Record<string, string> {

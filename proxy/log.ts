@@ -23,10 +23,10 @@ export function loggablePath(url: string): string {
   return decode(path).replace(/vk_[0-9A-Za-z]+/g, "vk_[hidden]");
 }
 
-/** Whether a virtual key is part of the URL's query. */
-export function hasKeyInQuery(url: string): boolean {
+/** Whether a virtual key, or unless `whole` the beginning of one, is part of the URL's query. */
+export function hasKeyInQuery(url: string, whole = false): boolean {
   const start = url.indexOf("?");
-  return start !== -1 && /vk_[0-9A-Za-z]/.test(decode(url.slice(start)));
+  return start !== -1 && (whole ? /vk_[0-9A-Za-z]{32}/ : /vk_[0-9A-Za-z]/).test(decode(url.slice(start)));
 }
 
 function decode(text: string): string {

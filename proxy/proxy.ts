@@ -2,6 +2,7 @@ import cluster from "node:cluster";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { startAdminServer } from "../lib/admin-server.ts";
+import { parseAllowedHosts } from "../lib/allowed-hosts.ts";
 import { createApp } from "./app.ts";
 import { Calls } from "./calls.ts";
 import type { Config } from "./config.ts";
@@ -30,7 +31,7 @@ export async function startProxy(config: Config, log: Logger): Promise<RunningPr
   const bookkeeping = new Postgrest(config.POSTGREST_URL, config.GATEWAY_TOKEN, BOOKKEEPING_CONNECTIONS);
   const gateway = new Gateway(postgrest, bookkeeping);
   const portkey = new PortkeyPool(config.PORTKEY_URLS, log);
-  const directLane = new DirectLane();
+  const directLane = new DirectLane(parseAllowedHosts(config.PORTKEY_ALLOWED_HOSTS));
   const calls = new Calls();
   const metrics = new Metrics();
   const recorder = new Recorder({

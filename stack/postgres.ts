@@ -70,6 +70,8 @@ export async function preparePostgres(options: PostgresOptions): Promise<Service
     log_timezone: "UTC",
     // The application's name has the request's id.
     log_line_prefix: "%m [%p] %a ",
+    // They hold keys and passwords.
+    log_parameter_max_length: "0",
     ...options.settings,
   };
   return {

@@ -3,9 +3,9 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type pg from "pg";
 import { z } from "zod";
+import { hostsOf } from "../lib/allowed-hosts.ts";
 import { PROVIDER_KEY_VARIABLES, type ProviderName } from "./config.ts";
 import { writePrivateJson } from "./data-directory.ts";
-import { hostsOf } from "./portkey/allowed-hosts.ts";
 import { asPlatformAdmin } from "./postgres.ts";
 
 const DEMO_LABEL = "demo";

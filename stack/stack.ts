@@ -190,6 +190,7 @@ class StackBuilder {
         ADMIN_PORT: String(ports.ADMIN_PORT),
         POSTGREST_URL: restUrl,
         PORTKEY_URLS: portkeyUrl,
+        PORTKEY_ALLOWED_HOSTS: allowedHosts,
         JOURNAL_DIRECTORY: path.join(this.#config.dataDirectory, "journal"),
         DATABASE_LISTEN_URL: withLogin(databaseUrl, "proxy_listener", secrets.proxy_listener_password),
         GATEWAY_TOKEN: signJwt({ role: "gateway", demo: true }, secrets.jwt_secret),

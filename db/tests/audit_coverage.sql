@@ -23,7 +23,7 @@ insert into exempt values
   ('data.redemption_code', 'made with its batch, which is audited; redeemed into ledger_entry'),
   ('data.redemption_attempt', 'attempts, a log of their own'),
   ('auth.session', 'has who, when and from where'), ('auth.refresh_token', 'belongs to a session'),
-  ('auth.login_attempt', 'a log of its own');
+  ('auth.login_attempt', 'a log of its own'), ('auth.limited_use', 'counts, for an hour');
 
 create temporary table written as
 select distinct f.oid::regprocedure::text as function, m[1] as statement, m[2] as name,

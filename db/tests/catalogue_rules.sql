@@ -78,7 +78,7 @@ select set_eq(
   $$select pg_temp.name_of(f) from pg_temp.functions() f where f.prosecdef and f.pronamespace <> 'api'::regnamespace$$,
   array[
     'app.add_member_limits', 'app.announce_price_rises', 'app.queue_price_announcement', 'app.routed_models', 'app.stage_price_import', 'app.archive_fingerprints', 'app.drop_archived_usage', 'app.freeze_usage', 'app.note_usage_file', 'app.anonymise_login', 'app.audit_change', 'app.check_request', 'app.checkout_session_order', 'app.claim_email',
-    'app.claim_password_email', 'app.claim_webhook', 'app.create_login', 'app.create_password_token', 'app.create_usage_partitions',
+    'app.claim_password_email', 'app.claim_webhook', 'app.count_use', 'app.create_login', 'app.create_password_token', 'app.create_usage_partitions',
     'app.expire_payment_orders', 'app.fail_payment_order', 'app.export_login', 'app.find_password_reset_user', 'app.keep_price_history',
     'app.notify_catalogue_change', 'app.notify_expiring_keys', 'app.notify_key_change', 'app.notify_running_out',
     'app.notify_scoped_change', 'app.operator_metrics', 'app.platform_admins', 'app.record_email', 'app.record_webhook_attempt', 'app.require_other_platform_admin',

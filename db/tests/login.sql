@@ -1,6 +1,6 @@
 -- Registration, login and lock-out. A refused login is an answer, not an error: the attempt has to be kept.
 begin;
-select plan(65);
+select plan(82);
 
 select set_config('app.settings.jwt_secret', 'a secret that is long enough for HS256', true);
 create function pg_temp.claims(token text) returns json language sql as $$
@@ -20,7 +20,7 @@ select tests.set_now('2026-03-01 12:00+00');
 select tests.authenticate_as_anonymous();
 select is(api.register('Ann@Test.Example', 'correct horse', 'Ann')::jsonb - 'user_id',
   '{"email": "Ann@Test.Example", "username": "Ann", "status": "pending"}', 'register answers with the user');
-select is(tests.error_code($$select api.register('ANN@test.example', 'correct horse', 'Ann')$$), 'email_taken', 'an address is taken in any case');
+select is(api.register('ANN@test.example', 'correct horse', 'Ann') ->> 'code', 'email_taken', 'an address is taken in any case');
 select is(tests.error_code(format('select api.register(%L, %L, %L)', email, 'correct horse', 'Ann')), 'invalid_email', 'no address: ' || coalesce(regexp_replace(left(email, 40), '[[:cntrl:]]', '?'), 'null'))
 from unnest(array['', 'ann', 'ann@', '@test.example', 'ann@test', 'ann@test.', 'a nn@test.example', 'ann@te<st.example', E'ann\u0001@test.example',
   E'ann@test.example\n', 'ann@test@example.org', repeat('a', 250) || '@test.example', null]) email;
@@ -113,6 +113,66 @@ update data.setting set value = '5' where name = 'login_failure_limit';
 select tests.create_user('invited');
 select is(pg_temp.login('invited@test.example', password), 'invalid_credentials', 'without a password nobody logs in')
 from unnest(array['', null, 'anything at all']) password;
+
+-- strangers and the lock-out: 8.8.8.8 is Ann's, who has logged in from there, others attack
+create function pg_temp.come_from(address text) returns void language sql as $$
+  select set_config('request.headers', json_build_object('x-real-ip', address)::text, true);
+$$;
+create function pg_temp.fail(email text, address text, times integer) returns text language plpgsql as $$
+declare
+  v_last text;
+begin
+  perform pg_temp.come_from(address);
+  for i in 1..times loop
+    v_last := pg_temp.login(email, 'wrong');
+  end loop;
+  return v_last;
+end $$;
+update data.setting set value = '15' where name = 'login_failure_window_minutes';
+select tests.set_now('2026-03-02 12:00+00');
+select pg_temp.come_from('8.8.8.8');
+select is(pg_temp.login('ann@test.example', 'correct horse'), 'bearer', 'Ann logs in from her network');
+select is(pg_temp.fail('ann@test.example', '9.9.9.9', 6), 'login_locked', 'a stranger is locked out');
+select pg_temp.come_from('8.8.8.8');
+select is(pg_temp.login('ann@test.example', 'correct horse'), 'bearer', 'but not Ann');
+select pg_temp.fail('ann@test.example', '9.9.1.' || i, 5) from generate_series(1, 9) i;
+select is(pg_temp.fail('ann@test.example', '9.9.2.1', 1), 'login_locked', 'after 50 failures from anywhere no stranger gets a guess');
+select pg_temp.come_from('9.9.2.2');
+select is(pg_temp.login('ann@test.example', 'correct horse'), 'login_locked', 'not even with the right password');
+select pg_temp.come_from('8.8.8.8');
+select is(pg_temp.login('ann@test.example', 'correct horse'), 'bearer', 'Ann still does');
+select tests.set_now('2026-03-02 12:01+00');
+select is(pg_temp.fail('ann@test.example', '8.8.8.8', 6), 'login_locked', 'as long as nobody fails from her own network');
+
+select tests.set_now('2026-03-02 13:00+00');
+select pg_temp.fail('ann@test.example', '2001:4860:1:1::' || i, 1) from generate_series(1, 5) i;
+select is(pg_temp.fail('ann@test.example', '2001:4860:1:1:ffff::1', 1), 'login_locked', 'the addresses of one IPv6 /64 are one stranger');
+select is(pg_temp.fail('ann@test.example', '2001:4860:1:2::1', 1), 'invalid_credentials', 'another /64 is another');
+
+select tests.set_now('2026-03-02 14:00+00');
+update data.setting set value = '3' where name = 'login_network_failure_limit';
+select pg_temp.fail('nobody.' || i || '@test.example', '9.9.9.9', 1) from generate_series(1, 3) i;
+select is(pg_temp.fail('nobody.4@test.example', '9.9.9.9', 1), 'login_locked', 'one password tried on many addresses locks out the network');
+select pg_temp.fail('nobody.' || i || '@test.example', '8.8.8.8', 1) from generate_series(1, 3) i;
+select is(pg_temp.login('ann@test.example', 'correct horse'), 'bearer', 'but for those who have logged in from it');
+select pg_temp.fail('nobody.' || i || '@test.example', '10.0.0.1', 1) from generate_series(5, 8) i;
+select is(pg_temp.fail('nobody.9@test.example', '10.0.0.1', 1), 'invalid_credentials', 'behind a private address there may be everybody');
+
+-- registrations
+update data.setting set value = '3' where name = 'registration_limit';
+select pg_temp.come_from('9.9.9.9');
+select api.register('ann@test.example', 'correct horse', 'x') from generate_series(1, 2);
+select lives_ok($$select api.register('r3@test.example', 'correct horse', 'x')$$, 'as many registrations as the limit');
+select is(tests.error_code($$select api.register('ann@test.example', 'correct horse', 'x')$$), 'too_many_registrations',
+  'then no more, and no more addresses can be found out');
+select pg_temp.come_from('10.0.0.1');
+select is(api.register('ann@test.example', 'correct horse', 'x') ->> 'code', 'email_taken', 'from a private address without a limit');
+select pg_temp.come_from('9.9.9.9');
+select tests.set_now('2026-03-02 15:00+00');
+select lives_ok($$select api.register('r4@test.example', 'correct horse', 'x')$$, 'an hour later again');
+update auth.limited_use set used_at = app.now() - interval '61 minutes';
+select app.run_upkeep();
+select is_empty('select from auth.limited_use', 'upkeep deletes the counts');
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 -- Changing and resetting passwords; invitations.
 begin;
-select plan(39);
+select plan(43);
 
 select set_config('app.settings.jwt_secret', 'a secret that is long enough for HS256', true);
 create function pg_temp.login(email text, password text) returns text language sql as $$
@@ -107,6 +107,11 @@ select results_eq($$select payload::jsonb from tests.reset_jobs order by 1$$, $$
   'one job for each address, without any token');
 select is(app.find_password_reset_user('IVY@test.example'), tests.user_id('ivy'), 'the worker finds the user');
 select is(app.find_password_reset_user(email), null, 'or nobody: ' || coalesce(email, 'null')) from unnest(array['nobody@test.example', 'ann@test.example', null]) email;
+
+select set_config('app.settings.master_key', 'a master key for tests', true);
+update data.setting set value = '2' where name = 'password_reset_limit';
+select isnt(app.claim_password_email(tests.user_id('ivy'), seed) ->> 'token', null, 'a reset mail: ' || seed) from unnest(array['first', 'first', 'second']) seed;
+select is(app.claim_password_email(tests.user_id('ivy'), 'third')::text, null, 'no more of them than the limit, however often they are asked for');
 
 select * from finish();
 rollback;

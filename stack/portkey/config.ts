@@ -1,6 +1,6 @@
 import { z } from "zod";
+import { parseAllowedHosts } from "../../lib/allowed-hosts.ts";
 import { parseEnv } from "../env.ts";
-import { parseAllowedHosts } from "./allowed-hosts.ts";
 
 const schema = z.object({
   PORTKEY_BIND_HOST: z.string().min(1).default("127.0.0.1"),

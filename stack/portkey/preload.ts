@@ -2,7 +2,7 @@
 // drains on SIGTERM, connects only to the providers' hosts, follows no redirect, and logs calls with the proxy's request id.
 import http from "node:http";
 import net from "node:net";
-import { urlEndpoint } from "./allowed-hosts.ts";
+import { urlEndpoint } from "../../lib/allowed-hosts.ts";
 import { config } from "./config.ts";
 import { logRequest, noteAttempt } from "./log.ts";
 

@@ -70,7 +70,7 @@ describe("several Portkeys", () => {
 });
 
 describe("the direct lane", () => {
-  const lane = new DirectLane();
+  const lane = new DirectLane(() => true);
   const call = (custom_host: string, config: object = {}) =>
     lane.forward({
       portkeyConfig: {
@@ -98,6 +98,20 @@ describe("the direct lane", () => {
     expect(JSON.stringify(seen)).not.toContain("x-portkey");
     expect(upstream.headers["x-portkey-last-used-option-index"]).toBe("config.targets[0]");
     upstream.body.resume();
+  });
+
+  it("is only for the hosts that the operator allows", () => {
+    const allowed = new DirectLane((host, port) => `${host}:${port}` === "api.example.com:443");
+    const mayCall = (custom_host: string): boolean => allowed.mayCall({ targets: [{ custom_host }] });
+    expect(mayCall("https://api.example.com/v1")).toBe(true);
+    for (const elsewhere of [
+      "http://api.example.com/v1",
+      "https://api.example.com:8443/v1",
+      "https://evil.example/v1",
+      "http://169.254.169.254/latest",
+      "http://127.0.0.1:9001",
+    ])
+      expect(mayCall(elsewhere), elsewhere).toBe(false);
   });
 
   it("follows no redirect", async () => {

@@ -9,6 +9,7 @@ describe("readConfig", () => {
     expect(readConfig({ ...NEEDED, PROXY_PORT: "" })).toEqual({
       POSTGREST_URL: NEEDED.POSTGREST_URL,
       PORTKEY_URLS: [NEEDED.PORTKEY_URL],
+      PORTKEY_ALLOWED_HOSTS: "",
       GATEWAY_TOKEN: NEEDED.GATEWAY_TOKEN,
       PROXY_HOST: "0.0.0.0",
       PROXY_PORT: 3001,

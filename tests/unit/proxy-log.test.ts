@@ -37,6 +37,13 @@ describe("hasKeyInQuery", () => {
   ])("of %s is %s", (url, has) => {
     expect(hasKeyInQuery(url)).toBe(has);
   });
+
+  it("tells a whole key from the prefix that keys are listed by", () => {
+    const key = `vk_${"a1".repeat(16)}`;
+    expect(hasKeyInQuery(`/rest/virtual_key?key_prefix=eq.${key.slice(0, 7)}`, true)).toBe(false);
+    expect(hasKeyInQuery(`/rest/rpc/virtual_key_config?virtual_key=${key}`, true)).toBe(true);
+    expect(hasKeyInQuery(`/rest/rpc/virtual_key_config?virtual_key=%76${key.slice(1)}`, true)).toBe(true);
+  });
 });
 
 describe("secretsOf", () => {

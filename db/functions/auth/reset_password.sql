@@ -14,6 +14,9 @@ begin
   end if;
   perform app.set_password(v_login_id, reset_password.new_password);
   perform app.revoke_sessions(v_login_id, 'password reset');
+  -- Who has the token may log in next, whatever strangers have tried.
+  insert into auth.login_attempt (email, client_ip, client_network, succeeded, attempted_at)
+  select l.email, app.client_ip(), app.client_network(), true, app.now() from auth.login l where l.id = v_login_id;
 end
 $$;
 revoke all on function api.reset_password(text, text) from public;

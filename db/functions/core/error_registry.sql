@@ -31,6 +31,7 @@ as $$
     ('weak_password',                 400, 'The password must have 10 to 72 bytes.'),
     ('invalid_email',                 400, 'The e-mail address is not valid.'),
     ('email_taken',                   409, 'There is already a login with this e-mail address.'),
+    ('too_many_registrations',        429, 'Too many registrations from this network. Try again later.'),
     ('invalid_name',                  400, 'A name must have 1 to 100 characters and no control characters.'),
     -- tenants and users
     ('not_permitted',                 403, 'The role may not do this.'),

@@ -18,6 +18,10 @@ begin
   where p.user_id = claim_password_email.user_id and p.status <> 'closed';
   if not found then
     return null;
+  elsif not claim_password_email.keeps_others and app.count_use('password_reset', claim_password_email.user_id::text,
+    app.setting('password_reset_limit')::integer, claim_password_email.seed) is not null
+  then
+    return null;
   end if;
   return v_mail::jsonb || app.create_password_token(claim_password_email.user_id, v_token, claim_password_email.keeps_others)::jsonb;
 end
@@ -25,7 +29,8 @@ $$;
 revoke all on function app.claim_password_email(uuid, text, boolean) from public;
 grant execute on function app.claim_password_email(uuid, text, boolean) to worker;
 comment on function app.claim_password_email(uuid, text, boolean) is
-$$What the worker needs to mail a password token: {to, username, language, app_url, token, purpose, expires_at}. Null for a closed account.
+$$What the worker needs to mail a password token: {to, username, language, app_url, token, purpose, expires_at}. Null for a closed account, and for a
+user who has asked for password_reset_limit such mails within an hour.
 
 seed: names the mail: for the same one the token is the same. keeps_others: whether other unused tokens stay good.
 Needs the master key. Errors: master_key_missing.$$;

@@ -11,6 +11,7 @@ as $$
   end;
 $$;
 revoke all on function app.is_private_address(inet) from public;
+grant execute on function app.is_private_address(inet) to auth_owner;
 comment on function app.is_private_address(inet) is
 $$Whether an address is not one of the public internet: private, loopback, link-local, metadata, multicast, reserved.
 

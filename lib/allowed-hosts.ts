@@ -1,4 +1,4 @@
-/** Decides whether the gateway may connect to `host`:`port`. */
+/** Decides whether calls with the platform's keys may go to `host`:`port`. */
 export type AllowedHosts = (host: string, port: number) => boolean;
 
 const ENTRY = /^([a-z0-9][a-z0-9.-]*)(?::(\d{1,5}|\*))?$/;
