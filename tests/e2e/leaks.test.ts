@@ -109,6 +109,7 @@ beforeAll(async () => {
     },
     serviceEnv: {
       postgrest: { PGRST_LOG_LEVEL: "info" },
+      portkey: { LOG_LEVEL: "trace" },
       proxy: {
         LOG_LEVEL: "trace",
         ...(hasRedis && { REDIS_URL: redisUrl, GRANT_ENCRYPTION_KEY: grantKey }),
@@ -431,7 +432,7 @@ async function crash(key: string): Promise<void> {
 
 /** All that the run left. */
 async function everything(): Promise<Sink[]> {
-  const { admin_url, provider_url, database_url } = stack.info;
+  const { admin_url, jobs_admin_url, provider_url, database_url } = stack.info;
   const text = async (url: string): Promise<string> => (await fetch(url)).text();
   const logs = path.join(directory, "data/logs");
   return [
@@ -444,6 +445,7 @@ async function everything(): Promise<Sink[]> {
         ]
       : []),
     sink("metrics", "proxy", await text(`${admin_url}/metrics`)),
+    sink("metrics", "jobs", await text(`${jobs_admin_url}/metrics`)),
     ...recorder.sinks,
     ...mailsOf(mailbox),
     ...receiver.received.map(({ headers, body }, i) => sink("webhook", `webhook ${i}`, JSON.stringify(headers) + body)),
@@ -456,7 +458,10 @@ async function everything(): Promise<Sink[]> {
       ),
     ),
     ...(await withClient(database_url, tablesOf)),
-    ...filesBelow("database file", path.join(directory, "data/postgres/data")),
+    // Those of the databases that every cluster is made with hold nothing of ours.
+    ...filesBelow("database file", path.join(directory, "data/postgres/data")).filter(
+      ({ name }) => !/^base\/[145]\//.test(name),
+    ),
     ...filesBelow("journal", path.join(directory, "data/journal")),
     ...commandLines(),
     ...duringTheRun,
