@@ -8,37 +8,26 @@ import { Liveness } from "./liveness.ts";
 import { graphileLogger } from "./log.ts";
 import { createMailer, type Mailer } from "./mail/mailer.ts";
 import { JobsMetrics } from "./metrics.ts";
-import { announcePriceRises } from "./tasks/announce-price-rises.ts";
 import { createCheckoutSession } from "./tasks/create-checkout-session.ts";
-import { createUsagePartitions } from "./tasks/create-usage-partitions.ts";
-import { expirePaymentOrders } from "./tasks/expire-payment-orders.ts";
-import { notifyExpiringKeys, notifyRunningOut } from "./tasks/notices.ts";
+import { databaseTasks } from "./tasks/database.ts";
 import { notify } from "./tasks/notify.ts";
 import { reconcile } from "./tasks/reconcile.ts";
-import { rollUpUsage } from "./tasks/roll-up-usage.ts";
 import { sendEmail } from "./tasks/send-email.ts";
 import { sendInvitation, sendPasswordReset } from "./tasks/send-password-email.ts";
 import { sendWebhook } from "./tasks/send-webhook.ts";
-import { upkeep } from "./tasks/upkeep.ts";
 
 // Mails and webhooks mostly wait.
 const CONCURRENT_JOBS = 8;
 
 /** Names and payloads are what app.queue_job is called with in the database. */
 const taskList = (config: Config, log: Logger, mailer: Mailer | undefined): TaskList => ({
+  ...databaseTasks(log),
   notify,
   send_email: sendEmail(log, mailer),
   send_webhook: sendWebhook(),
   send_password_reset: sendPasswordReset(log, mailer),
   send_invitation: sendInvitation(log, mailer),
-  notify_expiring_keys: notifyExpiringKeys(log),
-  notify_running_out: notifyRunningOut(log),
-  announce_price_rises: announcePriceRises(log),
-  upkeep: upkeep(log),
-  create_usage_partitions: createUsagePartitions(log),
   create_checkout_session: createCheckoutSession(log, config),
-  expire_payment_orders: expirePaymentOrders(log),
-  roll_up_usage: rollUpUsage(log),
   reconcile: reconcile(log),
 });
 
