@@ -8,7 +8,9 @@ import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { findFreePort } from "../../stack/ports.ts";
 import { asOwner, eventually, registerUser, type User } from "./support/accounts.ts";
-import { admin, rpc, rpcRefusal } from "./support/calls.ts";
+import { admin, chatOutcome, createKey, rpc, rpcRefusal, topUp } from "./support/calls.ts";
+import { createModel } from "./support/catalogue.ts";
+import { mailsTo } from "./support/mailbox.ts";
 import { type Received, startWebhookReceiver, type WebhookReceiver } from "./support/webhook-receiver.ts";
 
 const PROJECT_DIRECTORY = path.resolve(import.meta.dirname, "../..");
@@ -269,4 +271,86 @@ test("the receiver of docs/notifications.md works as it stands there", async () 
   const forged = await fetch(`http://127.0.0.1:${port}/hook`, { method: "POST", body: '{"type":"account.closed"}' });
   expect(forged.status).toBe(400);
   expect(output).not.toContain("account.closed");
+});
+
+test("all that happens to an account and its keys is posted, signed, and mailed", async () => {
+  const user = await registerUser();
+  const operator = await admin();
+  // 1.2 a call, with the default markup.
+  const { model } = await createModel([
+    { rates: [{ input_rate: "0", output_rate: "0", request_rate: "1", currency: "CNY" }] },
+  ]);
+  await setPrivate(true);
+  onTestFinished(() => setPrivate(false));
+  const endpoint = await createEndpoint(user);
+  const asWorker = (sql: string) =>
+    asOwner(async (client) => {
+      await client.query("set role worker");
+      await client.query(sql);
+    });
+
+  await topUp(user, "12");
+  await rpc(user, "update_profile", { changes: { low_balance_threshold: "5" } });
+  const key = await createKey(user, { budget: "6", budget_period: "month" });
+  for (let call = 0; call < 5; call++) expect(await chatOutcome(key.virtual_key, model)).toBe("200");
+  expect(await chatOutcome(key.virtual_key, model)).toBe("402 key_budget_exceeded");
+  await rpc(user, "rotate_virtual_key", { id: key.id });
+  const expires_at = new Date(Date.now() + 86_400_000).toISOString();
+  await rpc(user, "update_virtual_key", { id: key.id, changes: { expires_at } });
+  await asWorker("select app.notify_expiring_keys()");
+  // 2 are left, and 6 were spent in the last seven days.
+  await rpc(operator, "adjust_balance", { user_id: user.id, amount: "-4", reference: randomUUID(), reason: "a test" });
+  await asWorker("select app.notify_running_out()");
+  const other = await createKey(user);
+  for (const outcome of ["200", "200", "402 account_overdue"])
+    expect(await chatOutcome(other.virtual_key, model)).toBe(outcome);
+  await topUp(user, "10");
+  await rpc(operator, "suspend_user", { user_id: user.id, reason: "a test" });
+  await rpc(operator, "reactivate_user", { user_id: user.id, reason: "a test" });
+
+  const facts = [
+    "account.active 12.0000000000",
+    "account.low_balance 2.0000000000",
+    "account.overdue -0.4000000000",
+    "account.reactivated 9.6000000000",
+    "account.reactivated 9.6000000000",
+    "account.running_out 2.0000000000",
+    "account.suspended 9.6000000000",
+    "key.budget_exhausted 6.0000000000",
+    "key.budget_warning 4.8000000000",
+    "key.created",
+    "key.created",
+    "key.expiring",
+    "key.rotated",
+    "payment.received 12.0000000000",
+    "payment.received 9.6000000000",
+  ];
+  const received = await receivedAt(endpoint.path, facts.length);
+  const told = received.map((one) => {
+    const { type, data } = verify(endpoint.secret, one) as { type: string; data: Record<string, string> };
+    expect(data.user_id).toBe(user.id);
+    return `${type} ${data.budget_spent ?? data.balance ?? ""}`.trim();
+  });
+  expect(told.sort()).toEqual(facts);
+
+  const subjects = [
+    "A virtual key has spent 80 % of its budget",
+    "A virtual key has used up its budget",
+    "A virtual key is about to expire",
+    "Payment received: 10 CNY",
+    "Payment received: 12 CNY",
+    "Welcome to Neuropia",
+    "Your account has been suspended",
+    "Your account is active",
+    "Your account is active again",
+    "Your account is active again",
+    "Your account is overdue",
+    "Your balance is low",
+    "Your balance will soon run out",
+  ];
+  const mails = await eventually(async () => {
+    const found = await mailsTo(user.email);
+    return found.length >= subjects.length ? found : undefined;
+  });
+  expect(mails.map(({ subject }) => subject).sort()).toEqual(subjects);
 });
