@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { readVariables } from "../lib/environment.ts";
+import { tracingVariables } from "../lib/tracing-config.ts";
 
 const schema = z
   .object({
@@ -35,6 +36,7 @@ const schema = z
       .min(0, "expected a port number, 0 to 65535")
       .max(65_535, "expected a port number, 0 to 65535")
       .default(9002),
+    ...tracingVariables,
     LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
   })
   .refine((config) => config.SMTP_URL === undefined || config.MAIL_FROM !== undefined, {

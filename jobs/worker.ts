@@ -2,6 +2,7 @@ import { EventEmitter } from "node:events";
 import { parseCronItems, type Runner, run, type TaskList, type WorkerEvents } from "graphile-worker";
 import type { Logger } from "pino";
 import { startAdminServer } from "../lib/admin-server.ts";
+import { tracingConfig } from "../lib/tracing-config.ts";
 import type { Config } from "./config.ts";
 import { connectionUrl } from "./database.ts";
 import { Liveness } from "./liveness.ts";
@@ -71,16 +72,17 @@ export async function startWorker(config: Config, log: Logger): Promise<Runner> 
   const metrics = new JobsMetrics(config, log);
   metrics.watch(events);
   const admin = await startAdminServer(metrics, config.JOBS_ADMIN_PORT, config.JOBS_ADMIN_HOST);
+  const { tasks, stop: stopTracing } = await withTraces(config, taskList(config, log, mailer), log);
   const close = async (): Promise<void> => {
     mailer?.close();
     await admin.close();
-    await Promise.all([metrics.close(), ...livenesses.map((liveness) => liveness.stop())]);
+    await Promise.all([stopTracing(), metrics.close(), ...livenesses.map((liveness) => liveness.stop())]);
   };
   try {
     const runner = await run({
       connectionString: connectionUrl(config, "neuropia-jobs"),
       logger: graphileLogger(log),
-      taskList: taskList(config, log, mailer),
+      taskList: tasks,
       parsedCronItems: cronItems,
       concurrency: CONCURRENT_JOBS,
       noHandleSignals: true,
@@ -95,4 +97,16 @@ export async function startWorker(config: Config, log: Logger): Promise<Runner> 
     await close();
     throw error;
   }
+}
+
+/** Without OTEL_EXPORTER_OTLP_ENDPOINT the tasks as they are: then nothing of it is loaded. */
+async function withTraces(
+  config: Config,
+  tasks: TaskList,
+  log: Logger,
+): Promise<{ tasks: TaskList; stop: () => Promise<void> }> {
+  const { endpoint, ...others } = tracingConfig(config);
+  if (endpoint === undefined) return { tasks, stop: async () => {} };
+  const { traceTasks } = await import("./tracing.ts");
+  return traceTasks({ endpoint, ...others }, tasks, log);
 }

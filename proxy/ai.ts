@@ -3,7 +3,7 @@ import { readBody } from "./body.ts";
 import type { Calls } from "./calls.ts";
 import { Client } from "./client.ts";
 import type { Config } from "./config.ts";
-import { type Context, contextOf } from "./context.ts";
+import { type Context, contextOf, type ProxyTracing } from "./context.ts";
 import type { DirectLane } from "./direct-lane.ts";
 import type { Endpoint } from "./endpoints.ts";
 import { ApiError, CLIENT_CLOSED_REQUEST, journalUnavailable, toApiError, upstreamTimeout } from "./errors.ts";
@@ -29,14 +29,17 @@ export type Services = {
   recorder: Recorder;
   calls: Calls;
   metrics: Metrics;
+  tracing: ProxyTracing | undefined;
 };
 
 /** One AI endpoint: authorise, forward, record, answer. */
 export function aiRoute(services: Services, endpoint: Endpoint): RequestHandler {
   return async (req, res) => {
+    if (services.tracing) startTrace(services.tracing, req, res);
     const virtual_key = requireVirtualKey(req);
     const request = await readRequest(req, endpoint, services.config.BODY_LIMIT_BYTES);
     const context = contextOf(res);
+    context.trace?.phase("authorise");
     const grant = await services.leases.authorize({
       request_id: context.requestId,
       virtual_key,
@@ -49,6 +52,15 @@ export function aiRoute(services: Services, endpoint: Endpoint): RequestHandler 
     });
     await new AiCall(services, { endpoint, request, grant, context, req, res }).run();
   };
+}
+
+/** Its trace ends with the response. */
+function startTrace(tracing: ProxyTracing, req: Request, res: Response): void {
+  const context = contextOf(res);
+  const call = tracing.startCall(String(req.route?.path), req.headers, context.requestId);
+  context.trace = call;
+  context.log = context.log.child({ trace_id: call.traceId });
+  res.on("close", () => call.end(res.headersSent ? res.statusCode : CLIENT_CLOSED_REQUEST, res.locals.errorCode));
 }
 
 export function requireVirtualKey(req: Request): string {
@@ -91,7 +103,10 @@ class AiCall {
     const { signal } = deadline;
     try {
       await this.#enterInJournal();
+      const { trace } = this.#call.context;
+      trace?.phase("forward");
       const upstream = await this.#forward(signal);
+      trace?.phase("answer");
       const settle = (outcome: Outcome) => this.#settle(outcome);
       await relay({ ...this.#call, client: this.#client, upstream, target: this.#targetOf(upstream), signal, settle });
     } catch (thrown) {
@@ -122,6 +137,8 @@ class AiCall {
     const { portkey, directLane } = this.#services;
     if (grant.is_direct && directLane.mayCall(portkeyConfig))
       return await directLane.forward({ portkeyConfig, endpoint, headers, body, signal });
+    // For Portkey's log: it passes on to providers only what x-portkey-forward-headers names.
+    if (context.trace) headers.traceparent = context.trace.traceparent;
     return await portkey.forward(endpoint, headers, body, signal);
   }
 

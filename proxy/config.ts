@@ -2,6 +2,7 @@ import path from "node:path";
 import { z } from "zod";
 import { parseAllowedHosts } from "../lib/allowed-hosts.ts";
 import { readVariables } from "../lib/environment.ts";
+import { tracingVariables } from "../lib/tracing-config.ts";
 
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
 const milliseconds = (fallback: number) => z.coerce.number().int().min(1).default(fallback);
@@ -71,6 +72,7 @@ const variables = z.object({
   PROXY_WORKERS: z.coerce.number().int().min(1).max(256).default(1),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
   TRUST_PROXY: trustProxy,
+  ...tracingVariables,
 });
 
 const schema = variables.refine(({ REDIS_URL, GRANT_ENCRYPTION_KEY }) => !REDIS_URL || GRANT_ENCRYPTION_KEY, {

@@ -3,9 +3,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { startAdminServer } from "../lib/admin-server.ts";
 import { parseAllowedHosts } from "../lib/allowed-hosts.ts";
+import { tracingConfig } from "../lib/tracing-config.ts";
 import { createApp } from "./app.ts";
 import { Calls } from "./calls.ts";
 import type { Config } from "./config.ts";
+import type { ProxyTracing } from "./context.ts";
 import { DirectLane } from "./direct-lane.ts";
 import { ApiError } from "./errors.ts";
 import { Gateway } from "./gateway.ts";
@@ -47,7 +49,8 @@ export async function startProxy(config: Config, log: Logger): Promise<RunningPr
   const { leases, states, catchUp, stop: stopLeases } = startLeases(config, { gateway, metrics, log });
   addGauges(metrics, { gateway, portkey, journal, recorder, calls, states });
   gateway.onDroppedKeys = (keys) => keys.forEach((key) => void leases.drop({ key }));
-  const services = { config, gateway, leases, portkey, directLane, journal, recorder, calls, metrics };
+  const tracing = await startTracing(config, log);
+  const services = { config, gateway, leases, portkey, directLane, journal, recorder, calls, metrics, tracing };
   const server = createServer(createApp(services, { postgrest, log, isReady: () => isReady, catchUp }));
   // Of several processes on one port, the first of them serves the metrics of all.
   if (cluster.isWorker) offerToPrimary(metrics.registry);
@@ -71,7 +74,14 @@ export async function startProxy(config: Config, log: Logger): Promise<RunningPr
     await Promise.all([recorder.flush(FLUSH_TIMEOUT_MS), stopLeases()]);
     if (recorder.unsettled > 0) log.warn({ unsettled: recorder.unsettled }, "shutdown: the rest waits in the journal");
     await journal.end();
-    await Promise.all([admin?.close(), postgrest.close(), bookkeeping.close(), portkey.close(), directLane.close()]);
+    await Promise.all([
+      tracing?.stop(),
+      admin?.close(),
+      postgrest.close(),
+      bookkeeping.close(),
+      portkey.close(),
+      directLane.close(),
+    ]);
     log.info("shutdown: done");
   };
   let stopped: Promise<void> | undefined;
@@ -83,4 +93,12 @@ export async function startProxy(config: Config, log: Logger): Promise<RunningPr
       return stopped;
     },
   };
+}
+
+/** Undefined without OTEL_EXPORTER_OTLP_ENDPOINT: then nothing of it is loaded. */
+async function startTracing(config: Config, log: Logger): Promise<ProxyTracing | undefined> {
+  const { endpoint, ...others } = tracingConfig(config);
+  if (endpoint === undefined) return undefined;
+  const { traceCalls } = await import("./tracing.ts");
+  return traceCalls({ endpoint, ...others }, log);
 }

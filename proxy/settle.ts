@@ -50,6 +50,8 @@ export async function settle(
     error_code: outcome.error?.code ?? null,
     model_served: outcome.modelServed ? storable(outcome.modelServed) : null,
   };
+  context.trace?.phase("record", event.error_code ?? undefined);
+  context.trace?.describe(attributesOf(event, grant, target));
   metrics.call(endpoint, target?.provider ?? "none", grant.model, event);
 
   const { journaled, recorded } = recorder.record(event);
@@ -69,6 +71,20 @@ export async function settle(
   const isSafe = journaled.then((isJournaled) => (isJournaled ? undefined : settled));
   if (!(await isWithin(isSafe, LAST_RESORT_MS)))
     context.log.error({ event }, "the response ends before its usage is safe");
+}
+
+/** What a trace says of a call, in OpenTelemetry's words where it has some. */
+function attributesOf(event: UsageEvent, grant: Grant, target: Target | undefined) {
+  return {
+    "gen_ai.request.model": grant.model,
+    "gen_ai.provider.name": target?.provider,
+    "gen_ai.usage.input_tokens": event.input_tokens,
+    "gen_ai.usage.output_tokens": event.output_tokens,
+    "neuropia.status": event.status,
+    "neuropia.streamed": event.streamed,
+    "neuropia.estimated": event.estimated,
+    "neuropia.time_to_first_token_ms": event.time_to_first_token_ms ?? undefined,
+  };
 }
 
 /** Whether a promise is fulfilled in time. */

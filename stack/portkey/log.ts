@@ -32,6 +32,7 @@ export function logRequest(request: http.IncomingMessage, response: http.ServerR
       time: Date.now(),
       process: "portkey",
       request_id,
+      trace_id: /^00-([0-9a-f]{32})-/.exec(String(request.headers.traceparent))?.[1],
       method: request.method,
       path: request.url?.split("?", 1)[0],
       status: response.statusCode,

@@ -26,6 +26,7 @@ describe("readConfig", () => {
       PROXY_WORKERS: 1,
       LOG_LEVEL: "info",
       TRUST_PROXY: false,
+      OTEL_TRACES_SAMPLER_ARG: 1,
     });
   });
 
@@ -57,6 +58,13 @@ describe("readConfig", () => {
     ["POSTGREST_URL", "127.0.0.1:3000", /POSTGREST_URL: expected an http\(s\) URL/],
     ["PORTKEY_URLS", "http://one:1,ftp://x", /PORTKEY_URLS.1: expected an http\(s\) URL/],
     ["DATABASE_LISTEN_URL", "http://x", /DATABASE_LISTEN_URL: expected postgres/],
+    [
+      "OTEL_EXPORTER_OTLP_ENDPOINT",
+      "collector:4318",
+      /OTEL_EXPORTER_OTLP_ENDPOINT: expected the http\(s\) URL of a collector/,
+    ],
+    ["OTEL_EXPORTER_OTLP_HEADERS", "authorization", /OTEL_EXPORTER_OTLP_HEADERS: expected name=value pairs/],
+    ["OTEL_TRACES_SAMPLER_ARG", "2", /OTEL_TRACES_SAMPLER_ARG: expected a share from 0 to 1/],
     ["REDIS_URL", "127.0.0.1:6379", /REDIS_URL: expected redis:\/\/host:port/],
     ["REDIS_URL", "redis://127.0.0.1:6379", /GRANT_ENCRYPTION_KEY: expected 32 random bytes/],
     ["GRANT_ENCRYPTION_KEY", "short", /GRANT_ENCRYPTION_KEY: expected 32 random bytes in base64 or hex/],
