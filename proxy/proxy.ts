@@ -63,6 +63,11 @@ export async function startProxy(config: Config, log: Logger): Promise<RunningPr
 
   const stop = async (): Promise<void> => {
     isReady = false;
+    if (config.SHUTDOWN_DELAY_MS > 0) {
+      // Load balancers see it in /health, and clients in "connection: close", before connections are refused.
+      log.info({ delay_ms: config.SHUTDOWN_DELAY_MS }, "shutdown: not ready any more");
+      await delay(config.SHUTDOWN_DELAY_MS);
+    }
     log.info({ calls: calls.size }, "shutdown: accepting no more, finishing calls");
     const isStopping = () => new ApiError(503, "shutting_down", "The service is restarting. Try again shortly.");
     const deadline = Date.now() + config.SHUTDOWN_TIMEOUT_MS;

@@ -51,9 +51,12 @@ export async function startWorkers(config: Config, log: Logger): Promise<Running
       (worker) => new Promise<void>((resolve) => void worker.once("exit", () => resolve())),
     );
     for (const worker of running.values()) worker.process.kill("SIGTERM");
-    const cut = setTimeout(() => {
-      for (const worker of running.values()) worker.process.kill("SIGKILL");
-    }, config.SHUTDOWN_TIMEOUT_MS + STOP_MARGIN_MS);
+    const cut = setTimeout(
+      () => {
+        for (const worker of running.values()) worker.process.kill("SIGKILL");
+      },
+      config.SHUTDOWN_DELAY_MS + config.SHUTDOWN_TIMEOUT_MS + STOP_MARGIN_MS,
+    );
     await Promise.all(ended);
     clearTimeout(cut);
     await admin.close();
