@@ -5,6 +5,7 @@ import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { runMigrations } from "graphile-worker";
@@ -12,10 +13,13 @@ import pg from "pg";
 import { z } from "zod";
 import { readVariables } from "../lib/environment.ts";
 import { scramVerifier } from "../lib/secrets.ts";
+import { LOCK_TIMEOUT_MS, type Rules, replaceRules, splitTriggers } from "./rules.ts";
 
 const DB_DIRECTORY = path.dirname(fileURLToPath(import.meta.url));
 const PROJECT_DIRECTORY = path.dirname(DB_DIRECTORY);
 const OLDEST_POSTGRES = 180_000;
+const LOCK_PATIENCE_MS = 120_000;
+const LOCKED = /lock timeout|statement timeout|deadlock detected/;
 
 const passwordSchema = z
   .string()
@@ -39,9 +43,12 @@ export type DeployOptions = {
   passwords?: Partial<Record<"authenticator" | "worker" | "proxy_listener", string>>;
 };
 
-/** Deploys to `databaseUrl`, whose user must be allowed to create roles and extensions. Throws on the first error. */
+/**
+ * Deploys to `databaseUrl`, whose user must be allowed to create roles and extensions, while calls go on: they wait for moments
+ * at most. Throws on the first error, also when a table cannot be had for two minutes.
+ */
 export async function deploy({ databaseUrl, passwords = {} }: DeployOptions): Promise<void> {
-  await migrate(databaseUrl);
+  await untilUnlocked(() => migrate(databaseUrl));
   const client = new pg.Client({ connectionString: databaseUrl, application_name: "neuropia-deploy" });
   await client.connect();
   try {
@@ -51,7 +58,7 @@ export async function deploy({ databaseUrl, passwords = {} }: DeployOptions): Pr
     await client.query("select pg_advisory_xact_lock(hashtext('neuropia deploy'))");
     await setPasswords(client, passwords);
     await replaceFunctions(client);
-    await replaceAccessRules(client);
+    await replaceRules(client, await readRules(), untilUnlocked, errorOfFile);
     await client.query("select app.create_usage_partitions()");
     await client.query("notify pgrst, 'reload config'");
     await client.query("notify pgrst, 'reload schema'");
@@ -65,6 +72,7 @@ async function migrate(databaseUrl: string): Promise<void> {
   const url = new URL(databaseUrl);
   // dbmate's driver asks for TLS unless told otherwise, node-postgres does not.
   if (!url.searchParams.has("sslmode")) url.searchParams.set("sslmode", "disable");
+  url.searchParams.set("lock_timeout", String(LOCK_TIMEOUT_MS));
   const dbmate = path.join(path.dirname(createRequire(import.meta.url).resolve("dbmate/package.json")), "dist/cli.js");
   try {
     await promisify(execFile)(process.execPath, [dbmate, "--env-file", "dbmate.toml", "up"], {
@@ -108,52 +116,48 @@ async function replaceFunctions(client: pg.Client): Promise<void> {
   for (const checkBodies of ["off", "on"]) {
     await client.query(`set local check_function_bodies = ${checkBodies}; set local plpgsql.extra_errors = 'all'`);
     for (const file of files) {
-      await runFile(client, file);
+      const { functions } = splitTriggers(await readFile(file, "utf8"));
+      try {
+        await client.query(`set local role ${ownerOf(file)};\n${functions}\n;reset role`);
+      } catch (error) {
+        throw errorOfFile(path.relative(DB_DIRECTORY, file), error);
+      }
     }
   }
 }
 
-/** Policies and grants are what the files say and nothing else: all that exist are taken away first. */
-async function replaceAccessRules(client: pg.Client): Promise<void> {
-  await client.query(`
-    do $$
-    declare
-      v_statement text;
-    begin
-      for v_statement in
-        select format('drop policy %I on %I.%I', policyname, schemaname, tablename)
-        from pg_policies where schemaname in ('data', 'auth')
-        union all
-        select format('revoke all on all tables in schema %s from public, anon, customer, tenant_admin, platform_admin, gateway, worker', name)
-        from unnest(array['api', 'data', 'auth']) as name
-        union all
-        -- "revoke on all tables" leaves column grants alone.
-        select format('revoke select (%I), insert (%I), update (%I), references (%I) on %I.%I from %I',
-          a.attname, a.attname, a.attname, a.attname, n.nspname, c.relname, g.grantee::regrole)
-        from pg_attribute a
-        join pg_class c on c.oid = a.attrelid
-        join pg_namespace n on n.oid = c.relnamespace
-        cross join lateral (select distinct (aclexplode(a.attacl)).grantee) g
-        where n.nspname in ('api', 'data', 'auth') and g.grantee <> 0 and g.grantee <> c.relowner
-      loop
-        execute v_statement;
-      end loop;
-    end
-    $$`);
-  for (const file of await sqlFiles("rls")) await runFile(client, file);
+/** The triggers of functions/, which belong to the functions they call, then rls/. */
+async function readRules(): Promise<Rules[]> {
+  const rules: Rules[] = [];
+  for (const directory of ["functions", "rls"]) {
+    for (const file of await sqlFiles(directory)) {
+      const text = await readFile(file, "utf8");
+      const statements = directory === "rls" ? text : splitTriggers(text).triggers;
+      if (statements !== "") rules.push({ file: path.relative(DB_DIRECTORY, file), owner: ownerOf(file), statements });
+    }
+  }
+  return rules;
 }
 
-/** Runs a file as the owner of what it makes: auth_owner for functions/auth and rls/auth, app_owner for everything else. */
-async function runFile(client: pg.Client, file: string): Promise<void> {
-  const owner = file.includes(`${path.sep}auth${path.sep}`) ? "auth_owner" : "app_owner";
-  try {
-    await client.query(`set local role ${owner}`);
-    await client.query(await readFile(file, "utf8"));
-    await client.query("reset role");
-  } catch (error) {
-    const { message, hint, where } = error as pg.DatabaseError;
-    throw new Error([`${path.relative(PROJECT_DIRECTORY, file)}: ${message}`, hint, where].filter(Boolean).join("\n"));
+/** Tries again while somebody else has a table. */
+async function untilUnlocked(work: () => Promise<void>): Promise<void> {
+  for (const deadline = Date.now() + LOCK_PATIENCE_MS; ; ) {
+    try {
+      return await work();
+    } catch (error) {
+      if (Date.now() > deadline || !LOCKED.test((error as Error).message)) throw error;
+      // Those who have waited for us go first.
+      await sleep(100 + Math.random() * 300);
+    }
   }
+}
+
+/** Who owns what a file makes: auth_owner for functions/auth and rls/auth, app_owner for everything else. */
+const ownerOf = (file: string): string => (file.includes(`${path.sep}auth${path.sep}`) ? "auth_owner" : "app_owner");
+
+function errorOfFile(file: string, error: unknown): Error {
+  const { message, hint, where } = error as pg.DatabaseError;
+  return new Error([`db/${file}: ${message}`, hint, where].filter(Boolean).join("\n"));
 }
 
 async function sqlFiles(directory: string): Promise<string[]> {

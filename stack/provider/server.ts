@@ -53,7 +53,7 @@ const BODY_LOG_LIMIT = 16_384;
 
 /**
  * The demo provider: OpenAI's, DashScope's and Anthropic's API under /openai/v1, /dashscope/v1 and /anthropic/v1.
- * `GET /_log` (optionally `?model=`) lists what it served, oldest first; `DELETE /_log` (likewise) forgets it.
+ * `GET /_log` (optionally `?model=`, `?since=` an ISO time) lists what it served, oldest first; `DELETE /_log` (likewise) forgets it.
  */
 export function createProvider(): Server {
   let log: LogEntry[] = [];
@@ -66,7 +66,8 @@ export function createProvider(): Server {
 
   function serveLog(request: IncomingMessage, response: ServerResponse, url: URL): void {
     const model = url.searchParams.get("model");
-    const matches = (entry: LogEntry): boolean => model === null || entry.model === model;
+    const since = url.searchParams.get("since") ?? "";
+    const matches = (entry: LogEntry): boolean => (model === null || entry.model === model) && entry.at >= since;
     if (request.method === "DELETE") {
       log = log.filter((entry) => !matches(entry));
       response.writeHead(204).end();

@@ -83,7 +83,7 @@ async function playChaos(stack: Stack, directory: string, options: ChaosOptions)
 }
 
 /** Waits until the proxy has no call under way and nothing left to record; returns how long that took, in ms. */
-async function settled(adminUrl: string): Promise<number> {
+export async function settled(adminUrl: string): Promise<number> {
   const startMs = Date.now();
   for (;;) {
     const metrics = await (await fetch(`${adminUrl}/metrics`)).text();

@@ -15,6 +15,9 @@ export type Verdict = {
   problems: string[];
 };
 
+/** What is needed of the provider's log. */
+export type Served = Pick<LogEntry, "request_id" | "model" | "status" | "usage">;
+
 type UsageRow = {
   request_id: string;
   status: string;
@@ -26,7 +29,7 @@ type UsageRow = {
 };
 
 /** Compares the provider's log with usage_log and the books, for the customers of the run. */
-export async function judge(client: pg.ClientBase, log: LogEntry[], userIds: string[]): Promise<Verdict> {
+export async function judge(client: pg.ClientBase, log: Served[], userIds: string[]): Promise<Verdict> {
   const { rows } = await client.query<UsageRow>(
     `select request_id, status, estimated, upstream_model, input_tokens, output_tokens, charge::text
      from data.usage_log where user_id = any ($1)`,
@@ -39,7 +42,7 @@ export async function judge(client: pg.ClientBase, log: LogEntry[], userIds: str
     recorded.set(row.request_id, row);
   }
 
-  const served = new Map<string, LogEntry[]>();
+  const served = new Map<string, Served[]>();
   for (const entry of log) {
     if (entry.request_id !== null) served.set(entry.request_id, [...(served.get(entry.request_id) ?? []), entry]);
   }

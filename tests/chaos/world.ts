@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
 
-export type Customer = { userId: string; virtualKey: string };
+export type Customer = { userId: string; virtualKey: string; email: string; password: string };
 
 export type World = { customers: Customer[]; models: string[] };
 
@@ -24,7 +24,21 @@ const HANG_TIMEOUT_MS = 1_500;
 /** Makes the world as the owner of the database. Prices differ by target, so that a wrong one shows. */
 export async function makeWorld(
   client: pg.ClientBase,
-  { providerUrl, customers, balance }: { providerUrl: string; customers: number; balance: string },
+  {
+    providerUrl,
+    customers,
+    balance,
+    routes = ROUTES,
+    timeoutMs = HANG_TIMEOUT_MS,
+  }: {
+    providerUrl: string;
+    customers: number;
+    balance: string;
+    /** Models for sale, and the upstream models of each. */
+    routes?: Record<string, string[]>;
+    /** How long an upstream may take to begin its answer. */
+    timeoutMs?: number;
+  },
 ): Promise<World> {
   const run = randomUUID().slice(0, 8);
   const one = async <T>(sql: string, values: unknown[] = []): Promise<T> => {
@@ -41,7 +55,7 @@ export async function makeWorld(
   await client.query("select api.set_provider_key($1, 'chaos', $2)", [provider, `sk-${provider}`]);
   const models: string[] = [];
   let price = 100;
-  for (const [name, upstreamModels] of Object.entries(ROUTES)) {
+  for (const [name, upstreamModels] of Object.entries(routes)) {
     const model = `${name}-${run}`;
     await client.query("select api.set_model($1, '{chat/completions}', max_output_tokens => 200)", [model]);
     for (const upstreamModel of upstreamModels) {
@@ -56,7 +70,7 @@ export async function makeWorld(
     const targets = upstreamModels.map((upstream_model, index) => ({ provider, upstream_model, position: index + 1 }));
     await client.query("select api.set_model_targets($1, $2)", [model, JSON.stringify(targets)]);
     await client.query("select api.set_portkey_config($1, model => $2)", [
-      JSON.stringify({ request_timeout: HANG_TIMEOUT_MS }),
+      JSON.stringify({ request_timeout: timeoutMs }),
       model,
     ]);
     models.push(model);
@@ -65,10 +79,11 @@ export async function makeWorld(
   const made: Customer[] = [];
   for (let number = 0; number < customers; number++) {
     const name = `chaos-${run}-${number}`;
-    const userId = await one<string>("select app.create_user($1, $2, $1)", [`${name}@chaos.example`, randomUUID()]);
+    const [email, password] = [`${name}@chaos.example`, randomUUID()];
+    const userId = await one<string>("select app.create_user($1, $2, $3)", [email, password, name]);
     await client.query("select api.top_up($1, $2, $3)", [userId, balance, `opening balance of ${name}`]);
     const key = await one<{ virtual_key: string }>("select api.create_virtual_key($1, user_id => $2)", [name, userId]);
-    made.push({ userId, virtualKey: key.virtual_key });
+    made.push({ userId, virtualKey: key.virtual_key, email, password });
   }
   return { customers: made, models };
 }
