@@ -35,7 +35,7 @@ export class OwnStack {
     this.directory = directory;
   }
 
-  static async start(): Promise<OwnStack> {
+  static async start(postgresSettings: Record<string, string> = {}): Promise<OwnStack> {
     const directory = mkdtempSync(path.join(tmpdir(), "neuropia-own-"));
     chmodSync(directory, 0o755);
     const config = testConfig(directory);
@@ -44,7 +44,7 @@ export class OwnStack {
       const stack = await startStack({
         config,
         serviceEnv,
-        postgresSettings: { fsync: "off", max_connections: "100" },
+        postgresSettings: { fsync: "off", max_connections: "100", ...postgresSettings },
       });
       return new OwnStack(stack, directory);
     } catch (error) {
