@@ -20,3 +20,13 @@ export function readDatabaseUrl(environment: NodeJS.ProcessEnv = process.env): s
   if (result.success) return result.data.DATABASE_URL;
   throw new Error(result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));
 }
+
+/** The same for programs that do nothing else: a wrong environment ends the process with that line. */
+export function readOwnersUrl(): string {
+  try {
+    return readDatabaseUrl();
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exit(1);
+  }
+}

@@ -1,21 +1,60 @@
+import { isIP } from "node:net";
 import path from "node:path";
 import { z } from "zod";
 import { parseAllowedHosts } from "../lib/allowed-hosts.ts";
 import { readVariables } from "../lib/environment.ts";
 import { tracingVariables } from "../lib/tracing-config.ts";
 
-const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
-const milliseconds = (fallback: number) => z.coerce.number().int().min(1).default(fallback);
+const wholeNumber = (from: number, to?: number) => {
+  const expected = `expected a whole number, ${to === undefined ? `${from} or more` : `${from} to ${to}`}`;
+  return z.coerce
+    .number(expected)
+    .int(expected)
+    .min(from, expected)
+    .max(to ?? Number.MAX_SAFE_INTEGER, expected);
+};
+const port = (fallback: number) => wholeNumber(0, 65_535).default(fallback);
+const milliseconds = (fallback: number) => wholeNumber(1).default(fallback);
 const httpUrl = z.url({ protocol: /^https?$/, error: "expected an http(s) URL" });
 
-/** Express's "trust proxy": a number of hops, true/false, or a list of addresses and subnets. */
+const TRUSTED = "expected true, false, a number of hops, or addresses and subnets separated by commas";
+const SUBNET_NAMES = new Set(["loopback", "linklocal", "uniquelocal"]);
+
+/** Express's "trust proxy". */
 const trustProxy = z
   .string()
   .default("false")
-  .transform((value) => {
+  .transform((value, context) => {
     if (value === "true" || value === "false") return value === "true";
-    return /^\d+$/.test(value) ? Number(value) : value.split(",").map((address) => address.trim());
+    if (/^\d+$/.test(value)) return Number(value);
+    const entries = value.split(",").map((entry) => entry.trim());
+    if (entries.every((entry) => SUBNET_NAMES.has(entry) || isSubnet(entry))) return entries;
+    context.addIssue(TRUSTED);
+    return z.NEVER;
   });
+
+/** An address, or one with the length of its network's prefix. */
+function isSubnet(text: string): boolean {
+  const [address = "", prefix, ...more] = text.split("/");
+  const bits = { 4: 32, 6: 128 }[isIP(address)];
+  return (
+    bits !== undefined &&
+    more.length === 0 &&
+    (prefix === undefined || (/^\d+$/.test(prefix) && Number(prefix) <= bits))
+  );
+}
+
+const GATEWAY_TOKEN = "expected a JWT of role gateway, as `npm run admin -- gateway-token` prints it";
+
+/** Whether a text claims to be of role gateway; whether it is, PostgREST says. */
+function isGatewayToken(text: string): boolean {
+  try {
+    const [, claims = "", signature] = text.split(".");
+    return Boolean(signature) && JSON.parse(Buffer.from(claims, "base64url").toString()).role === "gateway";
+  } catch {
+    return false;
+  }
+}
 
 const listOfUrls = z
   .string()
@@ -49,9 +88,10 @@ const variables = z.object({
   POSTGREST_URL: httpUrl,
   PORTKEY_URLS: listOfUrls,
   PORTKEY_ALLOWED_HOSTS: allowedHosts,
-  GATEWAY_TOKEN: z.string({ error: "expected a JWT of role gateway" }).min(1, "expected a JWT of role gateway"),
-  BODY_LIMIT_BYTES: z.coerce.number().int().min(1).default(33_554_432),
+  GATEWAY_TOKEN: z.string(GATEWAY_TOKEN).refine(isGatewayToken, GATEWAY_TOKEN),
+  BODY_LIMIT_BYTES: wholeNumber(1).default(33_554_432),
   REQUEST_TIMEOUT_MS: milliseconds(600_000),
+  SHUTDOWN_DELAY_MS: wholeNumber(0).default(0),
   SHUTDOWN_TIMEOUT_MS: milliseconds(30_000),
   SETTLE_TIMEOUT_MS: milliseconds(2_000),
   JOURNAL_DIRECTORY: z
@@ -66,10 +106,10 @@ const variables = z.object({
   DATABASE_LISTEN_URL: z
     .url({ protocol: /^postgres(ql)?$/, error: "expected postgres://proxy_listener:password@host:port/database" })
     .optional(),
-  LEASE_MAX_REQUESTS: z.coerce.number().int().min(1).max(10_000).default(256),
+  LEASE_MAX_REQUESTS: wholeNumber(1, 10_000).default(256),
   REDIS_URL: z.url({ protocol: /^rediss?$/, error: "expected redis://host:port" }).optional(),
   GRANT_ENCRYPTION_KEY: encryptionKey.optional(),
-  PROXY_WORKERS: z.coerce.number().int().min(1).max(256).default(1),
+  PROXY_WORKERS: wholeNumber(1, 256).default(1),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
   TRUST_PROXY: trustProxy,
   ...tracingVariables,

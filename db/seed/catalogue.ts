@@ -1,8 +1,7 @@
 // Loads the starter catalogue: providers, models, their targets and list prices, exchange rates. What exists is left alone,
 // so that running it again undoes nothing an operator has changed. Environment: DATABASE_URL (or DATABASE_URL_FILE), the user that deploys.
 import pg from "pg";
-import { z } from "zod";
-import { readVariables } from "../../lib/environment.ts";
+import { readOwnersUrl } from "../../admin/config.ts";
 import { DASHSCOPE_MODELS } from "./dashscope.ts";
 import { EXCHANGE_RATES, MODELS, PROVIDERS, type SeedModel, type SeedProvider, type SeedTarget } from "./models.ts";
 import { type ListPrice, listPrice } from "./prices.ts";
@@ -128,21 +127,8 @@ async function seedModel(client: pg.ClientBase, model: SeedModel, at: Date): Pro
   return 1;
 }
 
-/** The owner's database. Ends the process with a line that says what is expected when the environment names none. */
-function readDatabaseUrl(): string {
-  try {
-    const { DATABASE_URL } = readVariables(["DATABASE_URL"], process.env);
-    return z.url({ protocol: /^postgres(ql)?$/ }).parse(DATABASE_URL);
-  } catch (error) {
-    const expected =
-      "DATABASE_URL: expected the URL of the database as its owner, postgres://user:password@host:port/name";
-    console.error(error instanceof z.ZodError ? expected : (error as Error).message);
-    process.exit(1);
-  }
-}
-
 if (import.meta.main) {
-  const client = new pg.Client({ connectionString: readDatabaseUrl(), application_name: "neuropia-seed" });
+  const client = new pg.Client({ connectionString: readOwnersUrl(), application_name: "neuropia-seed" });
   try {
     await client.connect();
     const { skipped, ...added } = await seedCatalogue(client);

@@ -2,7 +2,7 @@
 // shows what differs, rpc/apply_price_import puts it into force. Environment: DATABASE_URL, the user that deploys or the worker.
 import { readFileSync } from "node:fs";
 import pg from "pg";
-import { z } from "zod";
+import { readOwnersUrl } from "../../admin/config.ts";
 import { listPrice, type PriceTier } from "./prices.ts";
 
 export type PriceImport = {
@@ -55,12 +55,7 @@ function packageVersion(): string {
 }
 
 if (import.meta.main) {
-  const parsed = z.object({ DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }) }).safeParse(process.env);
-  if (!parsed.success) {
-    console.error("DATABASE_URL: a URL such as postgres://user:password@host:5432/database is needed");
-    process.exit(1);
-  }
-  const client = new pg.Client({ connectionString: parsed.data.DATABASE_URL, application_name: "neuropia-prices" });
+  const client = new pg.Client({ connectionString: readOwnersUrl(), application_name: "neuropia-prices" });
   try {
     await client.connect();
     const { id, rates, missing } = await importPrices(client);

@@ -5,6 +5,7 @@ import { expect, inject, it } from "vitest";
 import { VARIABLES as adminVariables } from "../../admin/config.ts";
 import { VARIABLES as deployVariables } from "../../db/deploy.ts";
 import { VARIABLES as jobsVariables } from "../../jobs/config.ts";
+import { signJwt } from "../../lib/secrets.ts";
 import { VARIABLES as proxyVariables } from "../../proxy/config.ts";
 import { VARIABLES as stackVariables } from "../../stack/config.ts";
 import { VARIABLES as portkeyVariables } from "../../stack/portkey/config.ts";
@@ -46,7 +47,11 @@ it(".env.example has the code's defaults", async () => {
   );
   const { readConfig: proxy } = await import("../../proxy/config.ts");
   const { readConfig: jobs } = await import("../../jobs/config.ts");
-  const required = { POSTGREST_URL: "http://a", PORTKEY_URLS: "http://b", GATEWAY_TOKEN: "c" };
+  const required = {
+    POSTGREST_URL: "http://a",
+    PORTKEY_URLS: "http://b",
+    GATEWAY_TOKEN: signJwt({ role: "gateway" }, "c"),
+  };
   expect(proxy({ ...given, ...required })).toEqual(proxy(required));
   const database = { DATABASE_URL: "postgres://worker@d/e" };
   expect(jobs({ ...given, ...database })).toEqual(jobs(database));
@@ -55,6 +60,26 @@ it(".env.example has the code's defaults", async () => {
 it("docs/configuration.md has every variable of ours", () => {
   const listed = new Set(all(documentation, /`(\w+)`/g));
   expect(unique(ours).filter((name) => !listed.has(name))).toEqual([]);
+});
+
+it("docs/configuration.md has the defaults of .env.example", () => {
+  const given = new Map(
+    [...read(".env.example").matchAll(/^(\w+)=(.*)$/gm)].map(([, name = "", value = ""]) => [name, value] as const),
+  );
+  // npm start has some of its own.
+  const [, , ...sections] = documentation.split(/^## /m);
+  const rows = sections
+    .flatMap((section) => section.split("\n"))
+    .flatMap((line) => {
+      const [, names = "", defaults = ""] = /^\| (`[A-Z][^|]+) \| ([^|]+) \| [^|]+ \|$/.exec(line) ?? [];
+      const found = all(names, /`(\w+)`/g).filter((name) => !names.includes(`older name \`${name}\``));
+      const values = defaults.split(", ").map((value) => value.replaceAll("`", ""));
+      return found.map((name, index) => [name, values[index] ?? values[0]] as const);
+    });
+  expect(rows.length).toBeGreaterThan(30);
+  for (const [name, value = ""] of rows) {
+    expect([name, /^(none|required|with .*|Portkey's)$/.test(value) ? "" : value]).toEqual([name, given.get(name)]);
+  }
 });
 
 it("docs/configuration.md has every setting of the database, its default and its description", async () => {

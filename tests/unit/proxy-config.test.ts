@@ -1,8 +1,13 @@
 import path from "node:path";
 import { describe, expect, it } from "vitest";
+import { signJwt } from "../../lib/secrets.ts";
 import { readConfig } from "../../proxy/config.ts";
 
-const NEEDED = { POSTGREST_URL: "http://127.0.0.1:3000", PORTKEY_URL: "http://127.0.0.1:8787", GATEWAY_TOKEN: "jwt" };
+const NEEDED = {
+  POSTGREST_URL: "http://127.0.0.1:3000",
+  PORTKEY_URL: "http://127.0.0.1:8787",
+  GATEWAY_TOKEN: signJwt({ role: "gateway" }, "a secret"),
+};
 
 describe("readConfig", () => {
   it("has a default for all that is not needed", () => {
@@ -17,6 +22,7 @@ describe("readConfig", () => {
       ADMIN_PORT: 9001,
       BODY_LIMIT_BYTES: 33_554_432,
       REQUEST_TIMEOUT_MS: 600_000,
+      SHUTDOWN_DELAY_MS: 0,
       SHUTDOWN_TIMEOUT_MS: 30_000,
       SETTLE_TIMEOUT_MS: 2_000,
       JOURNAL_DIRECTORY: path.resolve("journal"),

@@ -8,6 +8,7 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { signJwt } from "../../lib/secrets.ts";
 import { readConfig } from "../../proxy/config.ts";
 import type { UsageEvent } from "../../proxy/gateway.ts";
 import { Journal } from "../../proxy/journal.ts";
@@ -103,6 +104,8 @@ const post = (path: string, body: unknown, headers: Record<string, string> = {},
 
 const metricsPage = async () => (await fetch(`http://127.0.0.1:${proxy.adminPort}/metrics`)).text();
 
+const GATEWAY_TOKEN = signJwt({ role: "gateway" }, "of PostgREST, which is a stand-in");
+
 const start = (servers: http.Server[]) => {
   const [postgrestServer, portkeyServer] = servers as [http.Server, http.Server];
   const config = readConfig({
@@ -111,7 +114,7 @@ const start = (servers: http.Server[]) => {
     ADMIN_PORT: "0",
     POSTGREST_URL: `http://127.0.0.1:${portOf(postgrestServer)}`,
     PORTKEY_URL: `http://127.0.0.1:${portOf(portkeyServer)}`,
-    GATEWAY_TOKEN: "gateway-jwt",
+    GATEWAY_TOKEN,
     BODY_LIMIT_BYTES: String(BODY_LIMIT_BYTES),
     SHUTDOWN_TIMEOUT_MS: "500",
     SETTLE_TIMEOUT_MS: "300",
@@ -174,7 +177,7 @@ describe("a call", () => {
       requests: 1,
       client_ip: "127.0.0.1",
     });
-    expect(seenByPostgrest[0]?.headers.authorization).toBe("Bearer gateway-jwt");
+    expect(seenByPostgrest[0]?.headers.authorization).toBe(`Bearer ${GATEWAY_TOKEN}`);
     expect(recorded).toEqual([
       {
         request_id: response.headers.get("x-request-id"),

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
+import { signJwt } from "../../lib/secrets.ts";
 import { PROJECT_DIRECTORY } from "../../stack/config.ts";
 import { findFreePort } from "../../stack/ports.ts";
 
@@ -28,7 +29,7 @@ it("PROXY_WORKERS share a port, each with its journal; one that dies is replaced
       ADMIN_PORT: String(adminPort),
       POSTGREST_URL: backendUrl,
       PORTKEY_URLS: backendUrl,
-      GATEWAY_TOKEN: "jwt",
+      GATEWAY_TOKEN: signJwt({ role: "gateway" }, "of PostgREST, which is a stand-in"),
       JOURNAL_DIRECTORY: path.join(directory, "journal"),
       PROXY_WORKERS: "2",
       SHUTDOWN_TIMEOUT_MS: "500",
