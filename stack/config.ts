@@ -36,6 +36,7 @@ const environment = z.object({
     .url({ protocol: /^postgres(ql)?$/, error: "expected postgres://user:password@host:port/database" })
     .optional(),
   POSTGREST_BIN: z.string().optional(),
+  PGBOUNCER_BIN: z.string().optional(),
   PROXY_HOST: z.string().default("127.0.0.1"),
   PROXY_PORT: port("PROXY_PORT"),
   ADMIN_PORT: port("ADMIN_PORT"),
@@ -59,6 +60,8 @@ export interface StackConfig {
   dataDirectoryGiven: boolean;
   databaseUrl: string | undefined;
   postgrestBinary: string | undefined;
+  /** When set, PostgREST connects through it. */
+  pgbouncerBinary: string | undefined;
   proxyHost: string;
   ports: Record<PortName, number>;
   /** Hosts the gateway may connect to beside those of the configured providers. */
@@ -85,6 +88,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): StackConfig {
     dataDirectoryGiven: given.NEUROPIA_DATA !== undefined,
     databaseUrl: given.DATABASE_URL,
     postgrestBinary: given.POSTGREST_BIN,
+    pgbouncerBinary: given.PGBOUNCER_BIN,
     proxyHost: given.PROXY_HOST,
     ports: ports as Record<PortName, number>,
     extraAllowedHosts: given.PORTKEY_ALLOWED_HOSTS,

@@ -43,7 +43,7 @@ export interface PostgresOptions {
   settings?: Record<string, string>;
 }
 
-interface Account {
+export interface Account {
   uid: number;
   gid: number;
   name: string;
@@ -195,7 +195,8 @@ async function accepts(url: string): Promise<boolean> {
   }
 }
 
-function findAccount(): Account {
+/** Whom to run PostgreSQL's programs as, when this is root. */
+export function findAccount(): Account {
   for (const name of UNPRIVILEGED_USERS) {
     const [uid, gid] = ["-u", "-g"].map((flag) => spawnSync("id", [flag, name], { encoding: "utf8" }).stdout?.trim());
     if (uid && gid && Number(uid) > 0) return { uid: Number(uid), gid: Number(gid), name };

@@ -4,6 +4,7 @@ import { seedCatalogue } from "../db/seed/catalogue.ts";
 import { type PortName, PROJECT_DIRECTORY, type StackConfig } from "./config.ts";
 import { RunRecord, writePrivateJson } from "./data-directory.ts";
 import { type DemoAccounts, ensureDemoAccounts } from "./demo.ts";
+import { POSTGREST_BEHIND_PGBOUNCER, preparePgbouncer } from "./pgbouncer.ts";
 import { portkeyArgs } from "./portkey/command.ts";
 import { claimPort, findFreePort } from "./ports.ts";
 import { checkDatabase, clusterUrl, createDatabase, preparePostgres, withClient, withLogin } from "./postgres.ts";
@@ -14,7 +15,7 @@ import { Service, type ServiceEvents, type ServiceSpec } from "./service.ts";
 
 export const DATABASE = "neuropia";
 const READY_REQUEST_TIMEOUT_MS = 2_000;
-const STOP_ORDER = ["proxy", "jobs", "portkey", "provider", "postgrest", "postgres"] as const;
+const STOP_ORDER = ["proxy", "jobs", "portkey", "provider", "postgrest", "pgbouncer", "postgres"] as const;
 
 export type ServiceName = (typeof STOP_ORDER)[number];
 
@@ -50,7 +51,7 @@ export interface StackOptions extends ServiceEvents {
 /** Everything running: the addresses, the processes, and how to stop them. */
 export interface Stack {
   info: StackInfo;
-  /** By name; `postgres` and `provider` only where the stack runs them. */
+  /** By name; `postgres`, `pgbouncer` and `provider` only where the stack runs them. */
   services: Partial<Record<ServiceName, Service>>;
   /** Stops every service, those that use others first. */
   stop: () => Promise<void>;
@@ -118,6 +119,7 @@ class StackBuilder {
     );
     const demo = await this.#step("demo accounts", () => ensureDemoAccounts(databaseUrl, dataDirectory));
 
+    const pooled = await this.#startPgbouncer(databaseUrl, secrets);
     const restUrl = `http://127.0.0.1:${ports.PGRST_PORT}`;
     const portkeyUrl = `http://127.0.0.1:${ports.PORTKEY_PORT}`;
     const adminUrl = `http://127.0.0.1:${ports.ADMIN_PORT}`;
@@ -129,7 +131,8 @@ class StackBuilder {
         command: postgrest,
         args: [],
         env: {
-          PGRST_DB_URI: withLogin(databaseUrl, "authenticator", secrets.authenticator_password),
+          PGRST_DB_URI: pooled ?? withLogin(databaseUrl, "authenticator", secrets.authenticator_password),
+          ...(pooled !== undefined && POSTGREST_BEHIND_PGBOUNCER),
           PGRST_DB_SCHEMAS: "api",
           PGRST_DB_ANON_ROLE: "anon",
           PGRST_DB_PRE_REQUEST: "app.check_request",
@@ -257,6 +260,22 @@ class StackBuilder {
     await this.#startService("postgres", spec);
     await createDatabase(clusterUrl(port, secrets.postgres_password, "postgres"), DATABASE);
     return clusterUrl(port, secrets.postgres_password, DATABASE);
+  }
+
+  /** The database through PgBouncer, as `authenticator`; undefined where there is none between. */
+  async #startPgbouncer(databaseUrl: string, secrets: Secrets): Promise<string | undefined> {
+    const { pgbouncerBinary: binary, dataDirectory } = this.#config;
+    if (binary === undefined) return undefined;
+    const { spec, url } = preparePgbouncer({
+      binary,
+      directory: path.join(dataDirectory, "pgbouncer"),
+      port: await findFreePort(),
+      databaseUrl,
+      password: secrets.authenticator_password,
+      logFile: this.#logFile("pgbouncer"),
+    });
+    await this.#startService("pgbouncer", spec);
+    return url;
   }
 
   async #startService(

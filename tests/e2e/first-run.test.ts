@@ -24,7 +24,7 @@ import { redis } from "../setup/redis.ts";
 import { billOf, minus } from "./support/billing.ts";
 
 const NOT_OF_THE_REPOSITORY = new Set(["node_modules", ".neuropia", ".git", "secrets", "journal"]);
-const PORTS = ["PG_PORT", "REDIS_PORT", "PGRST_PORT", "PORTKEY_PORT", "PROXY_PORT", "ADMIN_PORT"];
+const PORTS = ["PG_PORT", "REDIS_PORT", "PGRST_PORT", "PORTKEY_PORT", "PROXY_PORT", "ADMIN_PORT", "JOBS_ADMIN_PORT"];
 const MODEL = "a-model-out-7";
 
 const page = readFileSync(path.join(PROJECT_DIRECTORY, "docs/deployment.md"), "utf8");

@@ -1,4 +1,5 @@
 import { readConfig, type StackConfig } from "../../stack/config.ts";
+import { pgbouncer } from "./pgbouncer.ts";
 
 /** A stack's configuration for tests: in `directory`, on free ports, in demo mode, whatever the environment says. */
 export function testConfig(directory: string): StackConfig {
@@ -17,5 +18,6 @@ export function testConfig(directory: string): StackConfig {
     },
     // Tests make providers of their own.
     extraAllowedHosts: "127.0.0.1:*",
+    pgbouncerBinary: process.env.TEST_PGBOUNCER === "1" ? pgbouncer : undefined,
   };
 }

@@ -8,6 +8,8 @@ declare module "vitest" {
     logs: string;
     /** The environment of the stack's proxy, to start more like it. */
     proxyEnv: NodeJS.ProcessEnv;
+    /** Likewise of its PostgREST. */
+    postgrestEnv: NodeJS.ProcessEnv;
     /** What the stack's worker mailed: GET url?to=address. */
     mailbox: { url: string; smtp_url: string };
     /**

@@ -11,6 +11,7 @@ import { createDatabase, withClient, withDatabase } from "../../stack/postgres.t
 import { startStack } from "../../stack/stack.ts";
 import { testConfig } from "./config.ts";
 import { startMailbox } from "./mailbox.ts";
+import { pgbouncerNotice } from "./pgbouncer.ts";
 import { promtoolNotice } from "./promtool.ts";
 import { redisNotice } from "./redis.ts";
 
@@ -51,7 +52,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await mailbox.stop();
     await stripe.close();
     rmSync(directory, { recursive: true, force: true });
-    for (const notice of [redisNotice, promtoolNotice]) if (notice !== undefined) console.log(`\n${notice}`);
+    for (const notice of [redisNotice, pgbouncerNotice, promtoolNotice])
+      if (notice !== undefined) console.log(`\n${notice}`);
   };
   try {
     const pgtap = await makePgtapDatabases(stack.info.database_url);
@@ -60,6 +62,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     project.provide("stack", { ...stack.info, provider_url, demo });
     project.provide("pgtap", pgtap);
     project.provide("proxyEnv", stack.services.proxy?.spec.env ?? {});
+    project.provide("postgrestEnv", stack.services.postgrest?.spec.env ?? {});
     // Short, so that what leases hold is released soon.
     await withClient(stack.info.database_url, (client) =>
       client.query("update data.setting set value = '1' where name = 'lease_seconds'"),
