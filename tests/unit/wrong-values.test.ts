@@ -27,6 +27,7 @@ const PROGRAMS: Record<string, Program> = {
       ADMIN_PORT: "x",
       POSTGREST_URL: "127.0.0.1:3000",
       PORTKEY_URLS: "http://127.0.0.1:8787,ftp://127.0.0.1",
+      PORTKEY_ALLOWED_HOSTS: "https://api.openai.com",
       GATEWAY_TOKEN: "the-password",
       BODY_LIMIT_BYTES: "0",
       REQUEST_TIMEOUT_MS: "0",
