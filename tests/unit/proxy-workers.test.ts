@@ -57,6 +57,9 @@ it("PROXY_WORKERS share a port, each with its journal; one that dies is replaced
     }
     const metrics = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
     expect(metrics).toMatch(/neuropia_http_requests_total\{route="\/health",status="200"\} 10/);
+    // What all of them see is there once, not as often as it is seen.
+    for (const dependency of ["postgrest", "portkey", "journal"])
+      expect(metrics).toContain(`neuropia_dependency_up{dependency="${dependency}"} 1\n`);
 
     process.kill(pids()[0] as number, "SIGKILL");
     await until(() => pids().length === 3);
