@@ -28,7 +28,7 @@ select request_id, created_at, user_id, tenant_id, payer_id, key_id, endpoint, m
 from data.usage_log;
 grant select on api.usage_log to customer, tenant_admin, platform_admin;
 
-comment on view api.usage_log is 'One row per call: what was used and what was charged.';
+comment on view api.usage_log is 'One row per call: what was used and what was charged. Calls of the months in /usage_archive are no longer here.';
 comment on column api.usage_log.request_id is 'The call''s id: x-request-id of its response.';
 comment on column api.usage_log.created_at is 'When the call arrived.';
 comment on column api.usage_log.user_id is 'The user of the key.';
