@@ -1,6 +1,6 @@
 -- Archiving a month of usage_log: what may be archived, what stays provable, and what answers afterwards.
 begin;
-select plan(56);
+select plan(61);
 
 select tests.create_tenant('acme');
 select tests.create_user('alice', balance => 100);
@@ -146,9 +146,24 @@ rollback to ready;
 delete from data.usage_hourly where user_id = tests.user_id('boss');
 select matches(pg_temp.error_hint($$select app.drop_archived_usage('2031-01-01', sha256('f'))$$), '^archive_mismatch: The roll-ups', 'roll-ups that lack calls');
 rollback to ready;
+-- A proxy's clock that was days ahead: the hours of January have a call of February.
+select tests.set_now('2031-01-15 11:00+00');
+select api.record_usage(jsonb_build_array(pg_temp.call('ahead', 'alice', 'm', '2031-02-03 00:00+00')));
+select tests.set_now('2031-02-09 00:00:00+00');
+select is(app.add_to_roll_ups('2', '9223372036854775807'), 1::bigint, 'a call from a clock that runs ahead is rolled up');
+update data.usage_log set recorded_xid = '1';
+create temp table told_ahead as select pg_temp.told() as before;
+select is((app.drop_archived_usage('2031-01-01', sha256('f'))).roll_ups_until, null, 'roll-ups that have it are taken apart');
+select is(pg_temp.told(), (select before from told_ahead), 'reports are what they were');
+update data.usage_roll_up set system_identifier = 1;
+select app.roll_up_usage();
+select is(pg_temp.told(), (select before from told_ahead), 'also when the roll-ups are made anew');
+rollback to ready;
+
 create temp table told on commit drop as select pg_temp.told() as before;
 select is(pg_temp.differences(), null, 'the books agree still');
 select is((app.drop_archived_usage('2031-01-01', sha256('f'))).status, 'archived', 'then the month goes');
+select is((select roll_ups_until from data.usage_archive), '2031-01-31 00:00:00+00', 'roll-ups of its hours but the last day''s stay as they are');
 select hasnt_table('data'::name, 'usage_log_2031_01'::name);
 select is((select count(*) from data.usage_log where created_at < '2031-02-01'), 0::bigint, 'its calls are not in the log');
 
@@ -175,7 +190,7 @@ rollback to agreed;
 
 -- Reports say what they said.
 select is(pg_temp.told(), (select before from told), 'reports, statements, ledger and balances are what they were');
-select is((select array_agg(distinct archived order by archived) from data.usage_daily), '{f,t}', 'roll-ups are marked');
+select is((select array_agg(distinct archived order by archived) from data.usage_daily), '{f,t}', 'those of days that have other calls as well are marked');
 -- A restore into another cluster.
 update data.usage_roll_up set system_identifier = 1;
 select app.roll_up_usage();

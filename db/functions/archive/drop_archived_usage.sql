@@ -4,6 +4,8 @@ set search_path = ''
 -- Calls wait behind a lock that is waited for: rather try again.
 set lock_timeout = '500ms'
 set plan_cache_mode = force_custom_plan
+-- A month at once, by one session.
+set work_mem = '256MB'
 as $$
 declare
   v_since constant timestamptz := drop_archived_usage.month::timestamp at time zone 'UTC';
@@ -12,6 +14,9 @@ declare
   v_archive data.usage_archive;
   v_found record;
   v_progress data.usage_roll_up;
+  v_rolled_up_since constant timestamptz := (select coalesce(max(a.roll_ups_until), '-infinity') from data.usage_archive a);
+  -- A call may be recorded before it arrived, by a clock that runs ahead.
+  v_rolled_up_until timestamptz := v_until - interval '24 hours';
 begin
   select a.* into v_archive from data.usage_archive a where a.month = drop_archived_usage.month for update;
   if not found or v_archive.status <> 'written' then
@@ -63,11 +68,19 @@ begin
   where u.created_at >= v_since and u.created_at < v_until
   group by u.tenant_id, u.user_id, u.payer_id, u.model, u.currency;
 
-  perform app.add_to_roll_ups('0', v_progress.rolled_up_before, v_since, v_until, factor => -1);
-  perform app.add_to_roll_ups('0', v_progress.rolled_up_before, v_since, v_until, is_archived => true);
-  delete from data.usage_hourly h where h.calls = 0;
-  delete from data.usage_daily d where d.calls = 0;
-  delete from data.latency_hourly h where h.calls = 0;
+  -- Roll-ups of hours that have calls of archived months alone stay as they are. Of later ones, what the month has of them is taken apart.
+  if (select coalesce(sum(h.calls), 0) from data.usage_hourly h
+      where h.level = 'key' and not h.archived and h.hour >= v_rolled_up_since and h.hour < v_rolled_up_until)
+      <> (select count(*) from data.usage_log u where u.created_at >= v_since and u.created_at < v_until and u.recorded_at < v_rolled_up_until)
+    or exists (select from data.usage_log u where u.recorded_xid >= v_progress.rolled_up_before and u.recorded_at < v_rolled_up_until)
+  then
+    v_rolled_up_until := v_rolled_up_since;
+  end if;
+  perform app.add_to_roll_ups('0', v_progress.rolled_up_before, v_since, v_until, recorded_since => v_rolled_up_until, factor => -1);
+  perform app.add_to_roll_ups('0', v_progress.rolled_up_before, v_since, v_until, recorded_since => v_rolled_up_until, is_archived => true);
+  delete from data.usage_hourly h where h.calls = 0 and h.hour >= v_rolled_up_until;
+  delete from data.usage_daily d where d.calls = 0 and d.day >= (v_rolled_up_until at time zone 'UTC')::date;
+  delete from data.latency_hourly h where h.calls = 0 and h.hour >= v_rolled_up_until;
   if exists (select from data.usage_hourly h where h.calls < 0) or exists (select from data.usage_daily d where d.calls < 0)
     or exists (select from data.latency_hourly h where h.calls < 0)
   then
@@ -87,7 +100,8 @@ begin
     end;
   end loop;
   execute format('drop table data.%I', v_partition);
-  update data.usage_archive a set status = 'archived', archived_at = app.now() where a.month = drop_archived_usage.month returning a.* into v_archive;
+  update data.usage_archive a set status = 'archived', archived_at = app.now(), roll_ups_until = nullif(v_rolled_up_until, '-infinity')
+  where a.month = drop_archived_usage.month returning a.* into v_archive;
   return v_archive;
 end
 $$;
@@ -96,6 +110,7 @@ comment on function app.drop_archived_usage(date, bytea) is
 $$Takes a month whose file was written out of usage_log and leaves what its calls add up to, in one transaction.
 
 Before that, the month must still be what the file has, be rolled up and agree with the ledger. Its sums by user and model
-(usage_archive_sum) and by ledger entry (usage_archive_entry) stay, and so do its roll-ups, marked as archived.
+(usage_archive_sum) and by ledger entry (usage_archive_entry) stay, and so do its roll-ups; those of hours
+that have calls of later months as well are parted in two.
 month: its first day. sha256: of the file as it is now. Returns the month's row. Errors: month_not_archivable, archive_mismatch; lock_timeout when
 long queries kept the log locked for half a minute.$$;

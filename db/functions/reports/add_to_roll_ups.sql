@@ -1,5 +1,5 @@
 create or replace function app.add_to_roll_ups(from_xid xid8, before_xid xid8, since timestamptz default '-infinity', until timestamptz default 'infinity',
-  is_archived boolean default false, factor integer default 1) returns bigint
+  recorded_since timestamptz default '-infinity', is_archived boolean default false, factor integer default 1) returns bigint
 language plpgsql volatile
 set search_path = ''
 set plan_cache_mode = force_custom_plan
@@ -13,6 +13,7 @@ begin
       u.charge, u.cost, round(u.charge - u.cost * coalesce(u.exchange_rate, 1), 10) as margin, u.latency_ms, u.time_to_first_token_ms
     from data.usage_log u
     where u.recorded_xid >= from_xid and u.recorded_xid < before_xid and u.created_at >= since and u.created_at < until
+      and u.recorded_at >= recorded_since
   ), batch as materialized (
     select c.hour, case grouping(c.user_id, c.key_id) when 0 then 'key' when 1 then 'user' else 'tenant' end as level, c.tenant_id, c.user_id, c.payer_id, c.key_id, c.model, c.provider, c.currency, c.cost_currency,
       factor * count(*) as calls, factor * count(*) filter (where c.status = 'error') as errors,
@@ -76,9 +77,9 @@ begin
   return v_calls;
 end
 $$;
-revoke all on function app.add_to_roll_ups(xid8, xid8, timestamptz, timestamptz, boolean, integer) from public;
-comment on function app.add_to_roll_ups(xid8, xid8, timestamptz, timestamptz, boolean, integer) is
+revoke all on function app.add_to_roll_ups(xid8, xid8, timestamptz, timestamptz, timestamptz, boolean, integer) from public;
+comment on function app.add_to_roll_ups(xid8, xid8, timestamptz, timestamptz, timestamptz, boolean, integer) is
 $$Adds calls to each level of the hourly and daily roll-ups, to the totals and the latencies. Returns how many calls.
 
-from_xid, before_xid (exclusive): by the transactions that recorded them. since, until (exclusive): by when they arrived. is_archived: whether they count as
-no longer in usage_log. factor: 1, or -1 to take them off.$$;
+from_xid, before_xid (exclusive): by the transactions that recorded them. since, until (exclusive): by when they arrived. recorded_since: by when they were
+recorded. is_archived: whether they count as no longer in usage_log. factor: 1, or -1 to take them off.$$;

@@ -7,15 +7,18 @@ declare
   v_progress data.usage_roll_up;
   v_before xid8;
   v_calls bigint;
+  v_archived_until timestamptz;
 begin
   -- One at a time.
   select r.* into strict v_progress from data.usage_roll_up r for update;
   select c.system_identifier into strict v_system_identifier from pg_control_system() c;
   if v_progress.system_identifier is distinct from v_system_identifier then
     -- Restored from a dump, into a cluster with transaction ids of its own: all over again.
-    delete from data.usage_hourly h where not h.archived;
-    delete from data.usage_daily d where not d.archived;
-    delete from data.latency_hourly h where not h.archived;
+    -- But not what has calls that are no longer in usage_log.
+    select coalesce(max(a.roll_ups_until), '-infinity') into strict v_archived_until from data.usage_archive a;
+    delete from data.usage_hourly h where not h.archived and h.hour >= v_archived_until;
+    delete from data.usage_daily d where not d.archived and d.day >= (v_archived_until at time zone 'UTC')::date;
+    delete from data.latency_hourly h where not h.archived and h.hour >= v_archived_until;
     delete from data.usage_total;
     update data.usage_log u set recorded_xid = '0' where u.recorded_xid >= pg_snapshot_xmax(pg_current_snapshot());
     v_progress.rolled_up_before := '0';
