@@ -39,6 +39,7 @@ select create_distributed_table('data.usage_archive_entry', 'tenant_id', colocat
 select citus_add_local_table_to_metadata('auth.session');
 select citus_add_local_table_to_metadata('auth.refresh_token');
 select citus_add_local_table_to_metadata('auth.login_attempt');
+select citus_add_local_table_to_metadata('auth.limited_use');
 select citus_add_local_table_to_metadata('auth.password_token');
 select citus_add_local_table_to_metadata('data.audit_log');
 select citus_add_local_table_to_metadata('data.notification_preference');
