@@ -62,6 +62,17 @@ async function expectAllRecorded(requestIds: string[], timeoutMs: number): Promi
   expect((await own.chat(customer, model)).status).toBe(200);
 }
 
+/** What the alerts go by: see deploy/prometheus/alerts.yml. */
+async function expectOutageInMetrics(): Promise<void> {
+  const { jobs_admin_url } = own.stack.info;
+  await vi.waitFor(async () => expect(await own.metric("neuropia_jobs_database_up", jobs_admin_url)).toBe(0));
+  expect(await own.metric("neuropia_jobs", jobs_admin_url)).toBeNaN();
+  expect(await own.metric('neuropia_dependency_up{dependency="database"}')).toBe(0);
+  expect(await own.metric('neuropia_dependency_up{dependency="portkey"}')).toBe(1);
+  expect(await own.metric("neuropia_recording_stalled")).toBe(1);
+  expect(await own.metric("neuropia_journal_oldest_seconds")).toBeGreaterThan(0);
+}
+
 describe("calls under way end as ever, new ones are refused, and all is recorded afterwards", () => {
   test("PostgREST killed", async () => {
     const answers = await startCalls();
@@ -93,7 +104,10 @@ describe("calls under way end as ever, new ones are refused, and all is recorded
     await own.service("postgres").kill("SIGKILL");
     await expectRefusal(4_500);
     const requestIds = await Promise.all(answers);
+    await expectOutageInMetrics();
     await own.service("postgres").start();
     await expectAllRecorded(requestIds, 15_000);
+    expect(await own.metric('neuropia_dependency_up{dependency="database"}')).toBe(1);
+    expect(await own.metric("neuropia_recording_stalled")).toBe(0);
   });
 });

@@ -124,9 +124,9 @@ export class OwnStack {
     );
   }
 
-  /** The value of one of the proxy's metrics. */
-  async metric(name: string): Promise<number> {
-    const page = await (await fetch(`${this.stack.info.admin_url}/metrics`)).text();
+  /** The value of one of the proxy's metrics, or of the jobs'. */
+  async metric(name: string, url = this.stack.info.admin_url): Promise<number> {
+    const page = await (await fetch(`${url}/metrics`)).text();
     return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(page)?.[1]);
   }
 
