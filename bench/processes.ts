@@ -61,6 +61,16 @@ export function cpuMs(pids: readonly number[]): number | null {
   return trees(pids).reduce((sum, each) => sum + each.cpuMs, 0);
 }
 
+/** The same of each process that has a name. */
+export function cpuMsByProcess(pids: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(pids).flatMap(([name, pid]) => {
+      const ms = cpuMs([pid]);
+      return ms === null ? [] : [[name, ms]];
+    }),
+  );
+}
+
 /** Memory in bytes that these processes and their children take now. */
 export function memoryOf(pids: readonly number[]): number | null {
   if (process.platform !== "linux") return null;

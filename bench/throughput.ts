@@ -8,7 +8,7 @@ import { Service } from "../stack/service.ts";
 import { asAdmin, BENCH_RATE, type BenchKey, createKeys, createModel, ENDPOINT } from "./accounts.ts";
 import { type LoadResult, runLoad, type Target } from "./load.ts";
 import { positive, readOptions, refuse, wholeNumber, wholeNumbers } from "./options.ts";
-import { cpuMs, memoryOf } from "./processes.ts";
+import { cpuMsByProcess, memoryOf } from "./processes.ts";
 import { figure, publish, type Table } from "./report.ts";
 import { type BenchStack, benchmark, progress } from "./stack.ts";
 import { median, medianOrNull } from "./statistics.ts";
@@ -49,6 +49,7 @@ const options = readOptions("Requests per second, latency and cost of Neuropia b
   kinds: { default: KINDS.join(","), help: "kinds of answers" },
   only: { default: LANES.join(","), help: "lanes to measure" },
   keys: { default: "1", help: "virtual keys that the calls take turns with (one per connection at most)" },
+  profile: { default: "", help: "write CPU profiles of the lanes' proxies into this directory (node --cpu-prof)" },
 });
 
 function listOf<Name extends string>(option: string, text: string, known: readonly Name[]): Name[] {
@@ -73,12 +74,14 @@ interface Lane {
   /** What the provider's log calls it. */
   upstreamModel: string;
   targets: (kind: Kind) => Target[];
-  /** Processes whose CPU time and memory count. */
-  pids: () => number[];
+  /** Processes whose CPU time and memory count, by what they are. */
+  pids: () => Record<string, number>;
 }
 
 interface Cell extends Omit<LoadResult, "failure"> {
   cpuMsPerRequest: number | null;
+  /** The same by process. */
+  cpuMsByProcess: Record<string, number>;
   memoryMb: number | null;
   /** Calls that were answered and not in usage_log when the last answer ended. */
   lag: number | null;
@@ -105,6 +108,8 @@ async function directLaneColumn(stack: BenchStack): Promise<string | undefined> 
   return rows[0]?.column_name;
 }
 
+const profilerArgs = options.profile === "" ? [] : ["--cpu-prof", `--cpu-prof-dir=${path.resolve(options.profile)}`];
+
 /** A further proxy beside the stack's own, with other settings. What it keeps on disk, it keeps apart. */
 async function startProxy(stack: BenchStack, name: string, env: NodeJS.ProcessEnv): Promise<Service> {
   const { spec } = stack.services.proxy as Service;
@@ -117,6 +122,7 @@ async function startProxy(stack: BenchStack, name: string, env: NodeJS.ProcessEn
     ...spec,
     name: `proxy ${name}`,
     cwd: PROJECT_DIRECTORY,
+    args: [...profilerArgs, ...spec.args],
     env: { ...Object.fromEntries(own), PROXY_PORT: String(port), ADMIN_PORT: String(adminPort), ...env },
     logFile: path.join(stack.directory, "logs", `proxy-${name}.log`),
     isReady: () =>
@@ -154,7 +160,8 @@ async function makeLanes(
     }
     return createKeys(client, keyCount);
   });
-  const pidsOf = (...names: (keyof typeof services)[]): number[] => names.flatMap((name) => services[name]?.pid ?? []);
+  const pidsOf = (...names: (keyof typeof services)[]): Record<string, number> =>
+    Object.fromEntries(names.flatMap((name) => (services[name]?.pid ? [[name, services[name].pid]] : [])));
 
   const made: Lane[] = [];
   for (const name of wanted) {
@@ -189,7 +196,7 @@ async function makeLanes(
         pids: () => pidsOf("provider", "portkey"),
       });
     } else {
-      const env = PROXY_ENV[name];
+      const env = PROXY_ENV[name] ?? (profilerArgs.length > 0 ? {} : undefined);
       const proxy = env === undefined ? services.proxy : await startProxy(stack, name, env);
       if (proxy === undefined) throw new Error("the stack runs no proxy");
       if (env !== undefined) proxies.push(proxy);
@@ -204,7 +211,10 @@ async function makeLanes(
             headers: { "x-virtual-key": virtualKey },
             body: requestBody(model, kind),
           })),
-        pids: () => [...pidsOf("provider", "portkey", "postgrest", "postgres", "jobs"), proxy.pid ?? 0],
+        pids: () => ({
+          ...pidsOf("provider", "portkey", "postgrest", "postgres", "jobs"),
+          ...(proxy.pid && { proxy: proxy.pid }),
+        }),
       });
     }
   }
@@ -275,8 +285,8 @@ async function measure(
   const since = new Date();
   const targets = lane.targets(kind);
   const used = targets.slice(0, connectionCount);
-  let cpuBeforeMs: number | null = null;
-  let cpuAfterMs: number | null = null;
+  let cpuBeforeMs: Record<string, number> = {};
+  let cpuAfterMs: Record<string, number> = {};
   const results = await Promise.all(
     used.map((target, index) =>
       runLoad({
@@ -288,10 +298,10 @@ async function measure(
         signal,
         ...(index === 0 && {
           onMeasuring: () => {
-            cpuBeforeMs = cpuMs(lane.pids());
+            cpuBeforeMs = cpuMsByProcess(lane.pids());
           },
           onMeasured: () => {
-            cpuAfterMs = cpuMs(lane.pids());
+            cpuAfterMs = cpuMsByProcess(lane.pids());
           },
         }),
       }),
@@ -299,11 +309,12 @@ async function measure(
   );
   const endMs = Date.now();
   const load = combine(results);
-  const cpu = cpuBeforeMs === null || cpuAfterMs === null ? null : (cpuAfterMs - cpuBeforeMs) / load.requests;
-  const memory = memoryOf(lane.pids());
+  const cpu = perRequest(cpuBeforeMs, cpuAfterMs, load.requests);
+  const memory = memoryOf(Object.values(lane.pids()));
   const cell = {
     ...load,
-    cpuMsPerRequest: cpu,
+    cpuMsPerRequest: sumOf(cpu),
+    cpuMsByProcess: cpu,
     memoryMb: memory === null ? null : memory / 2 ** 20,
     lag: null,
     lagMs: null,
@@ -322,6 +333,19 @@ async function measure(
   }
   const books = await readBooks(stack, lane, keys, since, await servedBy(stack.providerUrl, lane.upstreamModel));
   return { ...cell, lag, lagMs, servedByCharged: books.servedByCharged, callsPerGrant: books.callsPerGrant };
+}
+
+function perRequest(
+  before: Record<string, number>,
+  after: Record<string, number>,
+  requests: number,
+): Record<string, number> {
+  return Object.fromEntries(Object.entries(after).map(([name, ms]) => [name, (ms - (before[name] ?? 0)) / requests]));
+}
+
+function sumOf(parts: Record<string, number>): number | null {
+  const all = Object.values(parts);
+  return all.length === 0 ? null : all.reduce((sum, each) => sum + each, 0);
 }
 
 /** The results of several keys as one: sums, and of latencies the median of their quantiles. */
@@ -379,6 +403,12 @@ function summarise(kind: Kind, count: number, lane: LaneName, cells: Cell[], por
     answered: sum((cell) => cell.answered),
     failed: sum((cell) => cell.failed),
     cpuMsPerRequest: middle((cell) => cell.cpuMsPerRequest),
+    cpuMsByProcess: Object.fromEntries(
+      Object.keys(cells[0]?.cpuMsByProcess ?? {}).map((name) => [
+        name,
+        middle((cell) => cell.cpuMsByProcess[name] ?? null) ?? 0,
+      ]),
+    ),
     memoryMb: middle((cell) => cell.memoryMb),
     callsPerGrant: middle((cell) => cell.callsPerGrant),
     // What must be zero, or one, is shown at its worst.
@@ -388,8 +418,29 @@ function summarise(kind: Kind, count: number, lane: LaneName, cells: Cell[], por
   };
 }
 
+/** CPU ms per request of each process: whose core is the narrow place. */
+function processTable(kind: Kind, results: Figures[]): Table {
+  const names = [...new Set(results.flatMap((result) => Object.keys(result.cpuMsByProcess)))];
+  return {
+    title: `${KIND_TITLES[kind]}: CPU ms per request by process`,
+    columns: ["connections, lane", ...names],
+    rows: results.map((result) => [
+      `${result.connections}, ${TITLES[result.lane]}`,
+      ...names.map((name) => figure(result.cpuMsByProcess[name], 2)),
+    ]),
+  };
+}
+
 function tablesOf(results: Figures[], notes: string[], failures: Record<Kind, string[]>): Table[] {
-  return kinds.map((kind) => ({
+  const ofKind = (kind: Kind): Figures[] => results.filter((result) => result.kind === kind);
+  return kinds.flatMap((kind) => [
+    throughputTable(kind, ofKind(kind), [...notes, ...failures[kind]]),
+    processTable(kind, ofKind(kind)),
+  ]);
+}
+
+function throughputTable(kind: Kind, results: Figures[], notes: string[]): Table {
+  return {
     title: `${KIND_TITLES[kind]}: median of ${rounds} rounds of ${seconds} s`,
     columns: [
       "connections, lane",
@@ -406,25 +457,23 @@ function tablesOf(results: Figures[], notes: string[], failures: Record<Kind, st
       "served ÷ charged",
       "failed",
     ],
-    rows: results
-      .filter((result) => result.kind === kind)
-      .map((result) => [
-        `${result.connections}, ${TITLES[result.lane]}`,
-        figure(result.requestsPerSecond),
-        figure(result.ratioToPortkey, 2),
-        figure(result.p50Ms, 2),
-        figure(result.p99Ms, 2),
-        figure(result.firstByteP50Ms, 2),
-        figure(result.firstByteP99Ms, 2),
-        figure(result.cpuMsPerRequest, 2),
-        figure(result.memoryMb),
-        figure(result.callsPerGrant, 1),
-        figure(result.lag),
-        figure(result.servedByCharged, 4),
-        figure(result.failed),
-      ]),
-    notes: [...notes, ...failures[kind]],
-  }));
+    rows: results.map((result) => [
+      `${result.connections}, ${TITLES[result.lane]}`,
+      figure(result.requestsPerSecond),
+      figure(result.ratioToPortkey, 2),
+      figure(result.p50Ms, 2),
+      figure(result.p99Ms, 2),
+      figure(result.firstByteP50Ms, 2),
+      figure(result.firstByteP99Ms, 2),
+      figure(result.cpuMsPerRequest, 2),
+      figure(result.memoryMb),
+      figure(result.callsPerGrant, 1),
+      figure(result.lag),
+      figure(result.servedByCharged, 4),
+      figure(result.failed),
+    ]),
+    notes,
+  };
 }
 
 const cellCount = rounds * kinds.length * connections.length * lanes.length;
