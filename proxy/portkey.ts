@@ -1,11 +1,10 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { Readable } from "node:stream";
-import { Pool } from "undici";
+import { type Dispatcher, Pool } from "undici";
 import type { Endpoint } from "./endpoints.ts";
 import { gatewayUnavailable } from "./errors.ts";
 import { isObject } from "./json.ts";
 
-export type Upstream = { status: number; headers: IncomingHttpHeaders; body: Readable };
+export type Upstream = { status: number; headers: IncomingHttpHeaders; body: Dispatcher.ResponseData["body"] };
 
 /** The hop to Portkey. Timeouts are the caller's, by its signal. */
 export class Portkey {

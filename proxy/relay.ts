@@ -1,4 +1,3 @@
-import { buffer } from "node:stream/consumers";
 import type { Client } from "./client.ts";
 import type { Context } from "./context.ts";
 import type { Endpoint } from "./endpoints.ts";
@@ -188,7 +187,7 @@ function failureOf({ upstream, target, grant }: Relay, status: number, body: Buf
 
 async function bodyOf(upstream: Upstream, signal: AbortSignal): Promise<Buffer> {
   try {
-    return await buffer(upstream.body);
+    return Buffer.from(await upstream.body.arrayBuffer());
   } catch (error) {
     throw readingError(error, signal);
   }

@@ -7,7 +7,7 @@ import path from "node:path";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { UsageEvent } from "../../proxy/gateway.ts";
-import { Journal, type JournalFile, type OpenedCall } from "../../proxy/journal.ts";
+import { createFile, Journal, type JournalFile, type OpenedCall } from "../../proxy/journal.ts";
 import { NO_USAGE } from "../../proxy/usage.ts";
 
 const root = mkdtempSync(path.join(tmpdir(), "neuropia-journal-"));
@@ -143,20 +143,21 @@ describe("Journal", () => {
     await journal.end();
   });
 
-  it("writes together what arrives while a write is in flight", async () => {
+  it("writes together what arrives in one turn of the event loop", async () => {
     const writes: string[] = [];
     const journal = await open({
-      openFile: async (file) => observed(await fs.open(file, "ax"), { write: (text) => writes.push(text) }),
+      openFile: async (file) => observed(await createFile(file), { write: (text) => writes.push(text) }),
     });
     await Promise.all(["a", "b", "c"].map((id) => journal.open(opened(id))));
-    expect(writes.map((text) => text.trimEnd().split("\n").length)).toEqual([1, 2]);
+    await journal.open(opened("d"));
+    expect(writes.map((text) => text.trimEnd().split("\n").length)).toEqual([3, 1]);
     await journal.end();
   });
 
   it.each([true, false])("asks the disk itself for each write with fsync: %s", async (fsync) => {
     const calls: string[] = [];
     const watch = { write: () => calls.push("write"), sync: () => calls.push("sync") };
-    const journal = await open({ fsync, openFile: async (file) => observed(await fs.open(file, "ax"), watch) });
+    const journal = await open({ fsync, openFile: async (file) => observed(await createFile(file), watch) });
     await journal.open(opened("a"));
     await journal.close(closed("a"));
     expect(calls).toEqual(fsync ? ["write", "sync", "write", "sync"] : ["write", "write"]);
@@ -165,11 +166,11 @@ describe("Journal", () => {
 });
 
 /** A file that tells what is done with it. */
-function observed(file: fs.FileHandle, watch: { write?: (text: string) => void; sync?: () => void }): JournalFile {
+function observed(file: JournalFile, watch: { write?: (text: string) => void; sync?: () => void }): JournalFile {
   return {
-    async appendFile(bytes) {
+    append(bytes) {
       watch.write?.(String(bytes));
-      await file.appendFile(bytes as Buffer);
+      file.append(bytes);
     },
     async datasync() {
       watch.sync?.();
@@ -304,11 +305,10 @@ function mountedDisk(): Disk | null {
 function failingDisk(): Disk {
   let isFull = false;
   const openFile = async (name: string): Promise<JournalFile> => {
-    const file = await fs.open(name, "ax");
+    const file = await createFile(name);
     return {
-      async appendFile(bytes) {
-        const text = String(bytes);
-        await file.appendFile(isFull ? text.slice(0, text.length / 2) : text);
+      append(bytes) {
+        file.append(isFull ? bytes.subarray(0, bytes.length / 2) : bytes);
         if (isFull) throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
       },
       datasync: () => file.datasync(),
