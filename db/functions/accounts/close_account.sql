@@ -9,7 +9,7 @@ begin
   end if;
   if exists (
     select from data.request_grant g
-    where g.payer_id = close_account.user_id and g.amount > 0 and g.expires_at > app.now())
+    where g.payer_id = close_account.user_id and g.is_held and g.expires_at > app.now())
   then
     perform app.raise_error('balance_not_zero', 'Calls in flight have yet to be billed. Try again later.');
   end if;

@@ -11,7 +11,7 @@ begin
   end if;
   select coalesce(sum(g.amount), 0) into v_held
   from data.request_grant g
-  where g.payer_id = payer.user_id and g.amount > 0 and g.expires_at > moment;
+  where g.payer_id = payer.user_id and g.is_held and g.expires_at > moment;
   if v_credit - v_held <= 0 or is_strict and v_credit - v_held < amount then
     perform app.raise_error('in_flight_budget_exhausted', null, '{"Retry-After": "1"}');
   end if;

@@ -15,7 +15,7 @@ begin
   end if;
   select coalesce(sum(g.amount), 0) into v_held
   from data.request_grant g
-  where g.key_id = any (key_ids) and g.amount > 0 and g.expires_at > moment;
+  where g.key_id = any (key_ids) and g.is_held and g.expires_at > moment;
   if v_left - v_held <= 0 or is_strict and v_left - v_held < amount then
     perform app.raise_error('in_flight_budget_exhausted', hint, '{"Retry-After": "1"}');
   end if;

@@ -8,6 +8,7 @@ declare
   v_now timestamptz;
   v_closed_before timestamptz := '-infinity';
   v_charges_empty_failures boolean := app.setting('charge_empty_failures')::boolean;
+  v_events app.usage_event[] := app.parse_usage_events(record_usage.events);
   v_grants uuid[];
   v_first_call_at timestamptz;
   v_last_call_at timestamptz;
@@ -17,24 +18,26 @@ declare
   v_bills jsonb;
   v_new_requests uuid[];
   v_used_up_keys uuid[];
+  v_has_members boolean;
+  v_member_charges jsonb;
   v_used_up_members uuid[];
   v_key_notices jsonb;
   v_notice record;
   v_has_failures boolean;
 begin
-  perform app.require_valid_usage_events(record_usage.events);
-
   -- Arrays and lateral joins with a limit keep every look-up on its index, whatever the planner believes about the size of a batch.
   select coalesce(array_agg(distinct e.grant_id), '{}'), min(e.created_at), max(e.created_at) into v_grants, v_first_call_at, v_last_call_at
-  from app.parse_usage_events(record_usage.events) e;
-  v_payers := array(select distinct g.payer_id from data.request_grant g where g.id = any (v_grants));
-  v_keys := array(select distinct g.key_id from data.request_grant g where g.id = any (v_grants));
+  from unnest(v_events) e;
+  select coalesce(array_agg(distinct g.payer_id), '{}'), coalesce(array_agg(distinct g.key_id), '{}') into v_payers, v_keys
+  from data.request_grant g
+  where g.id = any (v_grants);
   -- Lock order: accounts by id, then keys by id, then grants: see docs/lock-order.md.
   perform from data.user_profile p where p.user_id = any (v_payers) order by p.user_id for no key update;
   perform from data.virtual_key k where k.id = any (v_keys) order by k.id for no key update;
   perform from data.member_limit m
   where m.user_id = any (array(select k.user_id from data.virtual_key k where k.id = any (v_keys)))
   order by m.user_id for no key update;
+  v_has_members := found;
   v_now := app.now();
   -- What has been archived would not be found again. A month is frozen days after its end, so that calls of today need not ask.
   if v_first_call_at < v_now - interval '12 hours' then
@@ -44,7 +47,7 @@ begin
   with event as materialized (
     -- The same call may stand in a batch more than once.
     select distinct on (e.request_id) e.*
-    from app.parse_usage_events(record_usage.events) e
+    from unnest(v_events) e
     order by e.request_id, e.ordinality
   ), new_event as materialized (
     select e.*, g.key_id, g.user_id, g.tenant_id, g.payer_id, g.model, g.endpoint, g.currency,
@@ -129,29 +132,35 @@ begin
         when k.budget_spent >= k.budget and k.budget_spent - s.charge < k.budget then 'key.budget_exhausted'
         when k.budget_spent >= k.budget * 0.8 and k.budget_spent - s.charge < k.budget * 0.8 then 'key.budget_warning'
       end as notice
-  ), spent_by_member as (
-    update data.member_limit m
-    set budget_period_start = app.budget_period_start(s.budget_period, v_now),
-      budget_spent = s.charge + app.spent_at(m.budget_spent, s.budget_period, m.budget_period_start, v_now)
-    from (
-      select l.user_id, coalesce(l.budget, t.member_budget) as budget,
-        case when l.budget is not null then l.budget_period else t.member_budget_period end as budget_period,
-        n.charge
-      from (select e.user_id, sum(e.charge) as charge from new_event e group by e.user_id) n
-      join data.member_limit l on l.user_id = n.user_id
-      join data.tenant t on t.id = l.tenant_id
-    ) s
-    where m.user_id = s.user_id
-    returning m.user_id, s.budget <= m.budget_spent as is_budget_used_up
   )
   select
     (select jsonb_object_agg(b.payer_id, b.amount) from bill b),
     (select array_agg(n.request_id) from new_event n),
     (select array_agg(s.id) from spent s where s.is_budget_used_up),
-    (select array_agg(s.user_id) from spent_by_member s where s.is_budget_used_up),
+    case when v_has_members then (
+      select jsonb_object_agg(m.user_id, m.charge) from (select n.user_id, sum(n.charge) as charge from new_event n group by n.user_id) m) end,
     (select jsonb_object_agg(s.id, s.notice) from spent s where s.notice is not null),
     (select bool_or(n.error_code is not null or n.target_index > 0) from new_event n)
-  into v_bills, v_new_requests, v_used_up_keys, v_used_up_members, v_key_notices, v_has_failures;
+  into v_bills, v_new_requests, v_used_up_keys, v_member_charges, v_key_notices, v_has_failures;
+
+  if v_member_charges is not null then
+    with spent as (
+      update data.member_limit m
+      set budget_period_start = app.budget_period_start(s.budget_period, v_now),
+        budget_spent = s.charge + app.spent_at(m.budget_spent, s.budget_period, m.budget_period_start, v_now)
+      from (
+        select l.user_id, coalesce(l.budget, t.member_budget) as budget,
+          case when l.budget is not null then l.budget_period else t.member_budget_period end as budget_period,
+          n.value::numeric as charge
+        from jsonb_each_text(v_member_charges) n
+        join data.member_limit l on l.user_id = n.key::uuid
+        join data.tenant t on t.id = l.tenant_id
+      ) s
+      where m.user_id = s.user_id
+      returning m.user_id, s.budget <= m.budget_spent as is_budget_used_up
+    )
+    select array_agg(s.user_id) into v_used_up_members from spent s where s.is_budget_used_up;
+  end if;
 
   for v_payer in
     select p.user_id, p.balance, p.low_balance_threshold, p.status, app.status_for_balance(p) as new_status,
@@ -184,7 +193,7 @@ begin
     v_keys := v_keys || v_used_up_keys;
   end if;
   if v_has_failures then
-    perform app.note_provider_failures(record_usage.events, v_new_requests);
+    perform app.note_provider_failures(v_events, v_new_requests);
   end if;
 
   return json_build_object(
@@ -197,7 +206,7 @@ begin
           'currency', u.currency,
           'balance', p.balance::text,
           'status', p.status) order by e.ordinality), '[]')
-      from app.parse_usage_events(record_usage.events) e
+      from unnest(v_events) e
       left join lateral (
         select l.* from data.usage_log l
         where l.created_at = e.created_at and l.request_id = e.request_id and l.created_at between v_first_call_at and v_last_call_at

@@ -1,4 +1,4 @@
-create or replace function app.note_provider_failures(events jsonb, request_ids uuid[]) returns void
+create or replace function app.note_provider_failures(events app.usage_event[], request_ids uuid[]) returns void
 language plpgsql volatile
 set search_path = ''
 as $$
@@ -14,7 +14,7 @@ begin
       e.status = 'error' and (e.error_code in ('provider_auth_failed', 'upstream_timeout')
           or e.error_code = 'upstream_error' and (e.http_status >= 500 or e.http_status in (408, 429)))
         or e.status = 'interrupted' and e.error_code = 'upstream_interrupted' as is_providers_fault
-    from app.parse_usage_events(note_provider_failures.events) e
+    from unnest(note_provider_failures.events) e
     join data.request_grant g on g.id = e.grant_id
     where e.request_id = any (note_provider_failures.request_ids) and (e.error_code is not null or e.target_index > 0)
   ), failure as (
@@ -71,8 +71,8 @@ begin
   end loop;
 end
 $$;
-revoke all on function app.note_provider_failures(jsonb, uuid[]) from public;
-comment on function app.note_provider_failures(jsonb, uuid[]) is
+revoke all on function app.note_provider_failures(app.usage_event[], uuid[]) from public;
+comment on function app.note_provider_failures(app.usage_event[], uuid[]) is
 $$Counts what providers failed at, and disables what failed too often in a row. Called by record_usage for batches with a failure only.
 
 events: as record_usage has them. request_ids: those of them that were recorded just now.
