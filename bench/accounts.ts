@@ -6,6 +6,11 @@ import type { BenchStack } from "./stack.ts";
 export const BENCH_RATE = { input_rate: "2", output_rate: "8", currency: "CNY" };
 export const ENDPOINT = "chat/completions";
 const BALANCE = "1000000";
+const PROMPT = "How is a call billed, and where can a customer see what it was charged?";
+
+/** Kinds of answers. */
+export const KINDS = ["json", "stream"] as const;
+export type Kind = (typeof KINDS)[number];
 
 export interface BenchModel {
   /** Public name, and name of its provider. */
@@ -19,6 +24,15 @@ export interface BenchKey {
   userId: string;
   virtualKey: string;
 }
+
+/** The body of a call. */
+export function requestBody(model: string, kind: Kind): string {
+  const stream = kind === "stream" ? { stream: true, stream_options: { include_usage: true } } : {};
+  return JSON.stringify({ model, messages: [{ role: "user", content: PROMPT }], max_tokens: 200, ...stream });
+}
+
+/** What a whole answer ends with. */
+export const endOfAnswer = (kind: Kind): string => (kind === "stream" ? "[DONE]" : "}");
 
 /** Does `work` as a platform admin, in one transaction of the owner. `databaseUrl` is the stack's unless given. */
 export function asAdmin<Result>(

@@ -5,7 +5,18 @@ import { PROJECT_DIRECTORY } from "../stack/config.ts";
 import { findFreePort } from "../stack/ports.ts";
 import { withClient } from "../stack/postgres.ts";
 import { Service } from "../stack/service.ts";
-import { asAdmin, BENCH_RATE, type BenchKey, createKeys, createModel, ENDPOINT } from "./accounts.ts";
+import {
+  asAdmin,
+  BENCH_RATE,
+  type BenchKey,
+  createKeys,
+  createModel,
+  ENDPOINT,
+  endOfAnswer,
+  KINDS,
+  type Kind,
+  requestBody,
+} from "./accounts.ts";
 import { type LoadResult, runLoad, type Target } from "./load.ts";
 import { positive, readOptions, refuse, wholeNumber, wholeNumbers } from "./options.ts";
 import { cpuMsByProcess, memoryOf } from "./processes.ts";
@@ -13,9 +24,7 @@ import { figure, publish, type Table } from "./report.ts";
 import { type BenchStack, benchmark, progress } from "./stack.ts";
 import { median, medianOrNull } from "./statistics.ts";
 
-const KINDS = ["json", "stream"] as const;
 const LANES = ["upstream", "portkey", "leases", "journal", "each-call", "direct"] as const;
-type Kind = (typeof KINDS)[number];
 type LaneName = (typeof LANES)[number];
 
 const TITLES: Record<LaneName, string> = {
@@ -33,7 +42,6 @@ const PROXY_ENV: Partial<Record<LaneName, NodeJS.ProcessEnv>> = {
 };
 const KIND_TITLES: Record<Kind, string> = { json: "JSON", stream: "streams" };
 const REPLY_TOKENS = 40;
-const PROMPT = "How is a call billed, and where can a customer see what it was charged?";
 /** The demo provider remembers this many calls. */
 const PROVIDER_LOG_LIMIT = 20_000;
 const SETTLE_TIMEOUT_MS = 30_000;
@@ -90,11 +98,6 @@ interface Cell extends Omit<LoadResult, "failure"> {
   /** What the provider's log says was served, at the price of the calls, divided by what was charged. */
   servedByCharged: number | null;
   callsPerGrant: number | null;
-}
-
-function requestBody(model: string, kind: Kind): string {
-  const stream = kind === "stream" ? { stream: true, stream_options: { include_usage: true } } : {};
-  return JSON.stringify({ model, messages: [{ role: "user", content: PROMPT }], max_tokens: 200, ...stream });
 }
 
 /** The name of the provider's boolean setting for the direct lane; undefined as long as there is none. */
@@ -294,7 +297,7 @@ async function measure(
         connections: Math.floor(connectionCount / used.length) + (index < connectionCount % used.length ? 1 : 0),
         warmUpMs,
         durationMs: seconds * 1000,
-        endsWith: kind === "stream" ? "[DONE]" : "}",
+        endsWith: endOfAnswer(kind),
         signal,
         ...(index === 0 && {
           onMeasuring: () => {

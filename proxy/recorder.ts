@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import type { Logger } from "pino";
 import { RecordRefused, type Settlement, type UsageEvent } from "./gateway.ts";
 import type { Journal, OpenedCall } from "./journal.ts";
@@ -17,6 +17,8 @@ type Services = {
   journal: Journal;
   log: Logger;
   metrics: Metrics;
+  /** How long to gather events between two calls: for when no client waits for them. */
+  gatherMs?: number;
 };
 
 /** Where an event has got to. */
@@ -35,7 +37,7 @@ const MOST_REFUSALS = 10;
 
 /**
  * Brings usage into the database, and from there acknowledges it in the journal. One call is in flight; what arrives
- * meanwhile goes in the next. While the database is away events wait and are tried again. An event that the database will
+ * meanwhile, in the pause after it or in one turn of the event loop, goes in the next. While the database is away events wait and are tried again. An event that the database will
  * never take is put aside, alone.
  */
 export class Recorder {
@@ -109,13 +111,16 @@ export class Recorder {
   }
 
   async #run(): Promise<void> {
+    const { gatherMs = 0 } = this.#services;
     this.#running = true;
     let failures = 0;
     while (this.#queue.length > 0) {
+      await nextTurn();
       const batch = this.#queue.splice(0, MOST_EVENTS_PER_CALL);
       this.#isAway = !(await this.#deliver(batch));
       if (!this.#isAway) {
         failures = 0;
+        if (gatherMs > 0) await delay(gatherMs);
       } else {
         this.#queue.unshift(...batch);
         await delay(backOffMs(failures++, LAST_RETRY_MS), undefined, { ref: false });

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { RecordRefused, type Settlement, type UsageEvent } from "../../proxy/gateway.ts";
@@ -67,8 +68,8 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-const makeRecorder = (send: (events: UsageEvent[]) => Promise<Settlement[]>) =>
-  new Recorder({ send, journal, log, metrics });
+const makeRecorder = (send: (events: UsageEvent[]) => Promise<Settlement[]>, gatherMs = 0) =>
+  new Recorder({ send, journal, log, metrics, gatherMs });
 const record = (recorder: Recorder, id: string) => recorder.record(usage(id)).recorded;
 const deadLetters = () =>
   readFileSync(path.join(directory, "dead-letters.jsonl"), "utf8")
@@ -77,15 +78,34 @@ const deadLetters = () =>
     .map((line) => JSON.parse(line));
 
 describe("Recorder", () => {
+  it("gathers events between two calls when it is told to", async () => {
+    const batches: string[][] = [];
+    const recorder = makeRecorder(async (events) => {
+      batches.push(events.map((event) => event.request_id));
+      return settle(events);
+    }, 200);
+    await record(recorder, "a");
+    const b = record(recorder, "b");
+    await delay(20);
+    await Promise.all([b, record(recorder, "c")]);
+    expect(batches).toEqual([["a"], ["b", "c"]]);
+  });
+
   it("has one call in flight; what arrives meanwhile goes in the next", async () => {
     const database = fakeDatabase();
     const recorder = makeRecorder(database.send);
-    const recorded = ["a", "b", "c"].map((id) => record(recorder, id));
-    expect(database.batches).toEqual([["a"]]);
-    expect(recorder.unsettled).toBe(3);
+    const recorded = ["a", "b"].map((id) => record(recorder, id));
+    await vi.waitFor(() => expect(database.batches).toEqual([["a", "b"]]));
+    recorded.push(...["c", "d"].map((id) => record(recorder, id)));
+    expect(recorder.unsettled).toBe(4);
     database.release();
     await expect(recorded[0]).resolves.toMatchObject({ request_id: "a", charge: "0.0000010000" });
-    await vi.waitFor(() => expect(database.batches).toEqual([["a"], ["b", "c"]]));
+    await vi.waitFor(() =>
+      expect(database.batches).toEqual([
+        ["a", "b"],
+        ["c", "d"],
+      ]),
+    );
     database.release();
     await Promise.all(recorded);
     expect(recorder.unsettled).toBe(0);
