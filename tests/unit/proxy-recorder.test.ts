@@ -110,7 +110,7 @@ describe("Recorder", () => {
     await Promise.all(recorded);
     expect(recorder.unsettled).toBe(0);
     const page = await metrics.registry.metrics();
-    expect(page).toMatch(/^neuropia_record_batch_events_sum 3$/m);
+    expect(page).toMatch(/^neuropia_record_batch_events_sum 4$/m);
     expect(page).toMatch(/^neuropia_record_lag_seconds_count 3$/m);
   });
 
@@ -141,7 +141,7 @@ describe("Recorder", () => {
       return settle(events);
     });
     await expect(Promise.all([record(recorder, "a"), record(recorder, "b")])).resolves.toHaveLength(2);
-    expect(sizes).toEqual([1, 2, 2]);
+    expect(sizes).toEqual([2, 2, 2]);
   });
 
   it.each([
