@@ -253,8 +253,10 @@ describe.runIf(redis !== "none")("with Redis", () => {
       if (!one || !two) throw new Error("no stores");
       await one.put(leaseOf());
       expect(await two.take("scope", false)).not.toBeNull();
+      expect(one.isShared).toBe(true);
       await server.kill();
       expect(await one.take("scope", false)).toBeNull();
+      expect(one.isShared).toBe(false);
       await one.put(leaseOf({ requests: 2 }));
       expect(await takeAll(one)).toHaveLength(2);
       await one.drop({ key: "key" });
@@ -265,6 +267,7 @@ describe.runIf(redis !== "none")("with Redis", () => {
       while (!stores.every((store) => store.isConnected)) await delay(10);
       await delay(500);
       expect(await one.take("scope", false)).toBeNull();
+      expect(one.isShared).toBe(true);
       expect(summary(dropped)).toEqual(["payer 5"]);
       await one.put(leaseOf());
       expect(await other.take("scope", false)).not.toBeNull();

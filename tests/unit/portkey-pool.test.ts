@@ -63,8 +63,10 @@ describe("several Portkeys", () => {
 
   it("with none there, the call fails as with one", async () => {
     const members = pool(`http://127.0.0.1:${await findFreePort()}`, `http://127.0.0.1:${await findFreePort()}`);
+    expect(members.leftOut).toBe(0);
     await expect(forward(members)).rejects.toMatchObject({ status: 502, code: "gateway_unavailable" });
     expect(await members.isAlive(500)).toBe(false);
+    expect(members.leftOut).toBe(2);
     await members.close();
   });
 });

@@ -233,8 +233,13 @@ describe("segments", () => {
 
   it("can be made of what was put aside", async () => {
     const journal = await open();
+    expect(journal.deadLetters).toBe(0);
     await journal.putAside(closed("a"), "the reason");
+    expect(journal.deadLetters).toBe(1);
     await journal.end();
+    const next = await open();
+    expect(next.deadLetters).toBe(1);
+    await next.end();
     renameSync(path.join(directory, "dead-letters.jsonl"), path.join(directory, "0.jsonl"));
     expect(idsOf(await open())).toEqual(["a closed"]);
   });
