@@ -152,6 +152,8 @@ function messageOf(error: unknown): string {
 }
 
 if (import.meta.main) {
+  // Who called what, when, and for how much: for nobody else to read.
+  process.umask(0o077);
   try {
     const { values } = parseArgs({
       options: {

@@ -1,6 +1,15 @@
 // npm run archive: old months of usage_log to Parquet files and out of the database, and every figure stays provable.
 import { execFile } from "node:child_process";
-import { chmodSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
@@ -144,6 +153,7 @@ test("months are written to files that have every value of every call exactly", 
     ),
   });
   expect(readdirSync(directory).sort()).toEqual(["usage_log_2031_01.parquet", "usage_log_2031_02.parquet"]);
+  expect(statSync(path.join(directory, "usage_log_2031_01.parquet")).mode & 0o777).toBe(0o600);
   const epoch = (column: string) => `(epoch_us(${column}) / 1000000)::decimal(20, 6)::varchar as ${column}`;
   const read = await readFile(
     "usage_log_2031_01.parquet",
