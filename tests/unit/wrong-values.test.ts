@@ -17,6 +17,11 @@ type Program = {
 };
 
 const DATABASE = { DATABASE_URL: "mysql://the-password@127.0.0.1/x" };
+const TRACING = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: "collector:4318",
+  OTEL_EXPORTER_OTLP_HEADERS: "the-password",
+  OTEL_TRACES_SAMPLER_ARG: "2",
+};
 const owner = (command: string[]): Program => ({ command, wrong: DATABASE, variables: adminVariables });
 
 const PROGRAMS: Record<string, Program> = {
@@ -43,6 +48,7 @@ const PROGRAMS: Record<string, Program> = {
       PROXY_WORKERS: "0",
       LOG_LEVEL: "loud",
       TRUST_PROXY: "10.0.0.0/64",
+      ...TRACING,
     },
     any: ["PROXY_HOST", "ADMIN_HOST", "JOURNAL_DIRECTORY", "PORTKEY_URL"],
     variables: proxyVariables,
@@ -58,6 +64,7 @@ const PROGRAMS: Record<string, Program> = {
       PAYMENT_RETURN_URL: "/paid",
       JOBS_ADMIN_PORT: "-1",
       LOG_LEVEL: "loud",
+      ...TRACING,
     },
     any: ["MASTER_KEY", "JOBS_ADMIN_HOST"],
     variables: jobsVariables,
