@@ -169,10 +169,20 @@ const TELLTALES = [
   /\b[\w-]+(?:\.[\w-]+)+:\d{2,5}\b/g,
 ];
 
-/** A provider's message without keys, addresses and account names. */
+const MOST_CHARACTERS = 1_000;
+
+/**
+ * A provider's message without keys, addresses and account names. Providers repeat what they were sent, and some of the
+ * expressions above grow with the square of it: they see no more than is passed on.
+ */
 export function sanitize(message: string, secrets: string[]): string {
   let clean = message;
   for (const secret of secrets) if (secret.length >= 4) clean = clean.replaceAll(secret, "[hidden]");
+  if (clean.length > MOST_CHARACTERS) {
+    // Half a word could be half an address.
+    const end = clean.lastIndexOf(" ", MOST_CHARACTERS);
+    clean = clean.slice(0, end === -1 ? MOST_CHARACTERS : end);
+  }
   for (const telltale of TELLTALES) clean = clean.replace(telltale, "[hidden]");
-  return clean.slice(0, 1_000);
+  return clean.slice(0, MOST_CHARACTERS);
 }

@@ -54,6 +54,7 @@ export function createMailer({ SMTP_URL, MAIL_FROM }: Config): Mailer | undefine
 
 /** Servers repeat the recipient in what they answer, and a failed job's error is logged and stored. */
 function withoutAddresses(error: unknown, code?: string, responseCode?: number): Error {
-  const message = error instanceof Error ? error.message.replace(/\S+@\S+/g, "[address]") : "unknown error";
+  const message =
+    error instanceof Error ? error.message.slice(0, 1_000).replace(/\S+@\S+/g, "[address]") : "unknown error";
   return new Error(`sending mail failed: ${[code, responseCode, message].filter(Boolean).join(" ")}`);
 }

@@ -117,6 +117,14 @@ describe("sanitize", () => {
 
   it("bounds the length", () => {
     expect(sanitize("x".repeat(5_000), [])).toHaveLength(1_000);
+    expect(sanitize(`${"word ".repeat(199)}gateway.of.ours.internal`, [])).toBe(`${"word ".repeat(198)}word`);
+    expect(sanitize(`${"word ".repeat(300)}platform-secret-1`, SECRETS)).not.toContain("platform");
+  });
+
+  it("is not held up by what a provider repeats: megabytes of it took minutes", () => {
+    for (const piece of ["a.", "a-", "Bearer ", "[:", "a://", "a.a:"]) {
+      expect(sanitize(piece.repeat(2_000_000), []).length).toBeLessThanOrEqual(1_000);
+    }
   });
 });
 

@@ -21,7 +21,7 @@ begin
     if v_address is null or v_host ~ '(^|\.)0[0-9]' or app.is_private_address(v_address) then
       perform app.raise_error('invalid_webhook_url', 'The address is not one of the public internet.');
     end if;
-  elsif v_host !~ '\.' or v_host ~ '\.(localhost|local|internal|lan|intranet|home|corp|home\.arpa)$' then
+  elsif v_host !~ '\.' or v_host ~ '(^|\.)(localhost|local|internal|lan|intranet|home|corp|home\.arpa)$' then
     perform app.raise_error('invalid_webhook_url', 'The host is not one of the public internet.');
   end if;
   return require_webhook_url.url;
