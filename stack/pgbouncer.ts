@@ -45,8 +45,8 @@ stats_users = authenticator
 pool_mode = transaction
 default_pool_size = 20
 max_client_conn = 500
-; While PostgreSQL is away, calls are refused soon instead of waiting.
-query_wait_timeout = 5
+; While PostgreSQL is away, calls are refused before the proxy gives them up: none is authorised that nobody makes.
+query_wait_timeout = 2
 server_connect_timeout = 2
 server_login_retry = 1
 `;
