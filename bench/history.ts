@@ -67,6 +67,7 @@ export async function createHistory(options: HistoryOptions): Promise<Account[]>
   await Promise.all(Array.from({ length: FILL_CONNECTIONS }, fill));
   await withSession(databaseUrl, async (client) => {
     await createLedger(client);
+    await createRollUps(client);
     await createGrants(client, Math.ceil(rows * GRANTS_PER_ROW));
     progress("vacuum analyze");
     await client.query("vacuum analyze");
@@ -241,6 +242,45 @@ async function createLedger(client: pg.Client): Promise<void> {
     update data.user_profile p set balance = ${BALANCE}, status = 'active'
     where p.user_id in (select e.user_id from bench.entry e);
     drop table bench.entry`);
+}
+
+/**
+ * The roll-ups by the day, as app.roll_up_usage would have made them minute by minute. Not those by the hour: what is
+ * measured reads whole days.
+ */
+async function createRollUps(client: pg.Client): Promise<void> {
+  progress("roll-ups");
+  const { rows: indexes } = await client.query<{ name: string; definition: string }>(
+    `select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition
+     from pg_index where indrelid = 'data.usage_daily'::regclass and not indisunique`,
+  );
+  const { rows: unique } = await client.query<{ name: string; definition: string }>(
+    `select quote_ident(conname) as name, pg_get_constraintdef(oid) as definition
+     from pg_constraint where conrelid = 'data.usage_daily'::regclass and contype = 'u'`,
+  );
+  for (const { name } of indexes) await client.query(`drop index ${name}`);
+  for (const { name } of unique) await client.query(`alter table data.usage_daily drop constraint ${name}`);
+  await client.query(`
+    insert into data.usage_daily (day, level, tenant_id, user_id, payer_id, key_id, model, provider, currency, cost_currency, calls, errors,
+      input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, images, characters, seconds, charge, cost, margin)
+    select (u.recorded_at at time zone 'UTC')::date, case grouping(u.user_id, u.key_id) when 0 then 'key' when 1 then 'user' else 'tenant' end,
+      u.tenant_id, u.user_id, u.payer_id, u.key_id, u.model, u.provider, u.currency, u.cost_currency, count(*),
+      count(*) filter (where u.status = 'error'), sum(u.input_tokens), sum(u.cached_input_tokens), sum(u.cache_write_tokens), sum(u.output_tokens),
+      sum(u.reasoning_tokens), sum(u.images), sum(u.characters), sum(u.seconds), sum(u.charge), sum(u.cost),
+      sum(round(u.charge - u.cost * coalesce(u.exchange_rate, 1), 10))
+    from data.usage_log u
+    group by grouping sets (
+      (1, u.tenant_id, u.user_id, u.payer_id, u.key_id, u.model, u.provider, u.currency, u.cost_currency),
+      (1, u.tenant_id, u.user_id, u.payer_id, u.model, u.provider, u.currency, u.cost_currency),
+      (1, u.tenant_id, u.model, u.provider, u.currency, u.cost_currency))`);
+  for (const { definition } of indexes) await client.query(definition);
+  for (const { name, definition } of unique)
+    await client.query(`alter table data.usage_daily add constraint ${name} ${definition}`);
+  await client.query(
+    `update data.usage_roll_up
+     set rolled_up_before = pg_snapshot_xmin(pg_current_snapshot()), has_levels = true, rolled_up_at = now(), system_identifier = c.system_identifier
+     from pg_control_system() c`,
+  );
 }
 
 /** Settled grants of the last hour, which the hourly upkeep has not deleted yet. */

@@ -3,6 +3,8 @@ create or replace function app.add_to_roll_ups(from_xid xid8, before_xid xid8, s
 language plpgsql volatile
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+-- After a restore it is millions of calls at once.
+set work_mem = '256MB'
 as $$
 declare
   v_calls bigint;
