@@ -11,7 +11,7 @@ import { canShare, scopeOf, withRoundedSizes } from "./scope.ts";
 const USUAL_LEASE_MS = 3_000;
 /** A burst on a key that was quiet is gathered while it grows, so that one authorisation covers it. */
 const GATHER_STEP_MS = 2;
-const GATHER_MOST_MS = 25;
+const GATHER_MOST_MS = 50;
 /** What is asked for then, for each call that came. */
 const BURST_GROWTH = 2;
 /** How long calls are authorised one by one after the database gave no lease. */
