@@ -3,7 +3,7 @@ import { setMaxListeners } from "node:events";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { readConfig } from "../stack/config.ts";
+import { FREE_PORTS, readConfig } from "../stack/config.ts";
 import { StackError } from "../stack/errors.ts";
 import { loadSecrets, type Secrets } from "../stack/secrets.ts";
 import { type Stack, type StackOptions, startStack } from "../stack/stack.ts";
@@ -43,15 +43,7 @@ export async function benchmark(
         ...readConfig({ PATH: process.env.PATH, HOME: process.env.HOME }),
         dataDirectory: directory,
         dataDirectoryGiven: true,
-        ports: {
-          PROXY_PORT: 0,
-          ADMIN_PORT: 0,
-          JOBS_ADMIN_PORT: 0,
-          PGRST_PORT: 0,
-          PORTKEY_PORT: 0,
-          PG_PORT: 0,
-          PROVIDER_PORT: 0,
-        },
+        ports: FREE_PORTS,
         extraAllowedHosts: "127.0.0.1:*",
       },
       ...options,

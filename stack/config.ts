@@ -19,6 +19,12 @@ export const DEFAULT_PORTS = {
 
 export type PortName = keyof typeof DEFAULT_PORTS;
 
+/** Any free port for each: for stacks that tests and benchmarks start beside others. */
+export const FREE_PORTS = Object.fromEntries(Object.keys(DEFAULT_PORTS).map((name) => [name, 0])) as Record<
+  PortName,
+  number
+>;
+
 /** The providers whose real keys may come from the environment, and the variable each comes from. */
 export const PROVIDER_KEY_VARIABLES = {
   dashscope: "DASHSCOPE_API_KEY",

@@ -1,4 +1,4 @@
-import { readConfig, type StackConfig } from "../../stack/config.ts";
+import { FREE_PORTS, readConfig, type StackConfig } from "../../stack/config.ts";
 import { pgbouncer } from "./pgbouncer.ts";
 
 /** A stack's configuration for tests: in `directory`, on free ports, in demo mode, whatever the environment says. */
@@ -7,15 +7,7 @@ export function testConfig(directory: string): StackConfig {
     ...readConfig({ PATH: process.env.PATH, HOME: process.env.HOME }),
     dataDirectory: directory,
     dataDirectoryGiven: true,
-    ports: {
-      PROXY_PORT: 0,
-      ADMIN_PORT: 0,
-      JOBS_ADMIN_PORT: 0,
-      PGRST_PORT: 0,
-      PORTKEY_PORT: 0,
-      PG_PORT: 0,
-      PROVIDER_PORT: 0,
-    },
+    ports: FREE_PORTS,
     // Tests make providers of their own.
     extraAllowedHosts: "127.0.0.1:*",
     pgbouncerBinary: process.env.TEST_PGBOUNCER === "1" ? pgbouncer : undefined,
