@@ -93,8 +93,8 @@ select set_eq(
 select set_eq(
   $$select pg_temp.name_of(f) from pg_temp.functions() f
     where not exists (select from unnest(f.proconfig) as c (setting) where c.setting = 'search_path=""')$$,
-  array['app.jwt_claim', 'app.current_user_id', 'app.current_tenant_id'],
-  'every function has an empty search_path, but for the policy helpers, which are inlined');
+  array['app.jwt_claim', 'app.current_user_id', 'app.current_tenant_id', 'app.latency_bucket', 'app.price_call'],
+  'every function has an empty search_path, but for helpers that are inlined: of policies, and of what is done for each call');
 select is_empty(
   $$select f.oid::regprocedure from pg_temp.functions() f
     where f.pronamespace = 'api'::regnamespace and f.provolatile <> 'v' and f.prosrc ~* '\m(insert into|update|delete from|for (no key )?update)\M'$$,

@@ -42,15 +42,15 @@ select is(pg_temp.input_rates('2026-08-01 00:00:00+00'), null, 'a tier that cann
 select is((select (trim_scale(cost), trim_scale(charge))::text from app.price_call(
     '[{"rate_id": null, "min_input_tokens": 0, "input_rate": 0.0370370370, "cached_input_rate": 0.0123456789,
       "output_rate": 0.1111111111, "request_rate": 0.0000000001, "currency": "USD", "exchange_rate": 7.0001}]', 3.3333,
-    '{"input_tokens": 7, "cached_input_tokens": 3, "output_tokens": 11}')),
+    jsonb_populate_record(null::app.usage_event, '{"input_tokens": 7, "cached_input_tokens": 3, "output_tokens": 11}'))),
   '(0.0000014075,0.0000101811)', 'rounding at the tenth decimal: half up, the charge from the unrounded cost');
 select is((select charge from app.price_call(app.current_rates('testai', 'm', 'CNY', '2026-07-01'), -100,
-    '{"input_tokens": 1000000, "output_tokens": 1000000}')),
+    jsonb_populate_record(null::app.usage_event, '{"input_tokens": 1000000, "output_tokens": 1000000}'))),
   0.0, 'a markup of -100 % gives it away');
 select throws_ok($$insert into data.markup_rule (model, tenant_id, percent) select 'm', id, -200 from data.tenant where slug = 'acme'$$, '23514', null,
   'a markup of -200 % is refused by the table itself');
 select is((select charge from app.price_call(app.current_rates('testai', 'm', 'CNY', '2026-07-01'), 20,
-    '{"input_tokens": 1000000000, "output_tokens": 1000000000}')), 12000.0000000000, 'a billion tokens each way: as large as it comes');
+    jsonb_populate_record(null::app.usage_event, '{"input_tokens": 1000000000, "output_tokens": 1000000000}'))), 12000.0000000000, 'a billion tokens each way: as large as it comes');
 
 select * from finish();
 rollback;

@@ -9,7 +9,7 @@ update data.markup_rule set percent = 0 where tenant_id is null and user_id is n
 create function pg_temp.bill(rates jsonb, usage jsonb) returns text language sql as $$
   select string_agg(concat(l.unit, ' ', trim_scale(l.quantity), ' x ', trim_scale(l.rate), case when l.is_substituted then ' (substituted)' end), ', ')
   from app.price_lines(jsonb_build_array('{"rate_id": null, "min_input_tokens": 0, "input_rate": 1, "output_rate": 4, "request_rate": 0,
-    "currency": "CNY", "exchange_rate": 1}'::jsonb || rates), usage) l
+    "currency": "CNY", "exchange_rate": 1}'::jsonb || rates), jsonb_populate_record(null::app.usage_event, usage)) l
   where l.unit <> 'requests';
 $$;
 
@@ -25,7 +25,7 @@ select is(pg_temp.bill('{"cache_write_rate": 1.25}', '{"input_tokens": 10, "cach
   'cache_write_1h_tokens 10 x 4 (substituted)', 'a 1 hour write without a price costs as the nearest dearer kind');
 select is(pg_temp.bill('{"audio_input_rate": 10, "audio_output_rate": 20}',
   '{"input_tokens": 10, "audio_input_tokens": 4, "output_tokens": 10, "audio_output_tokens": 3}'),
-  'input_tokens 6 x 1, audio_input_tokens 4 x 10, output_tokens 7 x 4, audio_output_tokens 3 x 20', 'audio tokens');
+  'input_tokens 6 x 1, output_tokens 7 x 4, audio_input_tokens 4 x 10, audio_output_tokens 3 x 20', 'audio tokens');
 select is(pg_temp.bill('{}', '{"input_tokens": 4, "audio_input_tokens": 4}'), 'audio_input_tokens 4 x 4 (substituted)', 'audio input without a price');
 select is(pg_temp.bill('{"audio_input_rate": 10}', '{"output_tokens": 4, "audio_output_tokens": 4}'),
   'audio_output_tokens 4 x 10 (substituted)', 'audio output without a price');

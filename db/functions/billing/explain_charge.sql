@@ -45,7 +45,7 @@ begin
       case when r.id is null then '[]'
         -- The tier that was applied, whatever it began at.
         else jsonb_build_array(jsonb_strip_nulls(to_jsonb(r)) || jsonb_build_object('rate_id', r.id, 'exchange_rate', v_usage.exchange_rate)) end,
-      to_jsonb(v_usage)) l on true);
+      jsonb_populate_record(null::app.usage_event, to_jsonb(v_usage))) l on true);
 end
 $$;
 revoke all on function api.explain_charge(uuid) from public;

@@ -11,29 +11,27 @@ begin
     perform app.raise_error('invalid_usage_event', 'events must be an array');
   end if;
   begin
-    v_events := array(
-      select (position.ordinality, e.request_id, e.grant_id, e.target_index, e.status, e.http_status,
+    select array_agg((e.ordinality, e.request_id, e.grant_id, e.target_index, e.status, e.http_status,
         coalesce(e.input_tokens, 0), coalesce(e.cached_input_tokens, 0), coalesce(e.cache_write_tokens, 0),
         coalesce(e.output_tokens, 0), coalesce(e.reasoning_tokens, 0),
         coalesce(e.cache_write_1h_tokens, 0), coalesce(e.audio_input_tokens, 0), coalesce(e.image_input_tokens, 0),
         coalesce(e.audio_output_tokens, 0), coalesce(e.image_output_tokens, 0), coalesce(e.images, 0), left(e.image_size, 50),
         left(e.image_quality, 50), coalesce(e.characters, 0), round(coalesce(e.seconds, 0), 3), coalesce(e.estimated, false),
         coalesce(e.streamed, false), e.latency_ms, e.time_to_first_token_ms, left(e.error_code, 100), left(e.model_served, 200),
-        uuid_extract_timestamp(e.request_id))::app.usage_event
-      from jsonb_array_elements(events) with ordinality as position
-      cross join lateral jsonb_to_record(position.value) as e (request_id uuid, grant_id uuid, target_index integer, status text,
-        http_status integer, input_tokens bigint, cached_input_tokens bigint, cache_write_tokens bigint, output_tokens bigint,
-        reasoning_tokens bigint, cache_write_1h_tokens bigint, audio_input_tokens bigint, image_input_tokens bigint,
-        audio_output_tokens bigint, image_output_tokens bigint, images integer, image_size text, image_quality text, characters bigint,
-        seconds numeric, estimated boolean, streamed boolean, latency_ms integer, time_to_first_token_ms integer,
-        error_code text, model_served text)
-      order by position.ordinality);
+        uuid_extract_timestamp(e.request_id))::app.usage_event)
+    into v_events
+    from rows from (jsonb_to_recordset(events) as (request_id uuid, grant_id uuid, target_index integer, status text,
+      http_status integer, input_tokens bigint, cached_input_tokens bigint, cache_write_tokens bigint, output_tokens bigint,
+      reasoning_tokens bigint, cache_write_1h_tokens bigint, audio_input_tokens bigint, image_input_tokens bigint,
+      audio_output_tokens bigint, image_output_tokens bigint, images integer, image_size text, image_quality text, characters bigint,
+      seconds numeric, estimated boolean, streamed boolean, latency_ms integer, time_to_first_token_ms integer,
+      error_code text, model_served text)) with ordinality as e;
   exception
     when invalid_text_representation or numeric_value_out_of_range or invalid_parameter_value or datatype_mismatch then
       perform app.raise_error('invalid_usage_event');
   end;
 
-  select e.ordinality into v_position
+  select min(e.ordinality) into v_position
   from unnest(v_events) e
   where not coalesce(
       e.grant_id is not null
@@ -56,13 +54,11 @@ begin
       and e.seconds between 0 and 1000000
       and e.reasoning_tokens between 0 and e.output_tokens
       and coalesce(e.latency_ms, 0) >= 0
-      and coalesce(e.time_to_first_token_ms, 0) >= 0, false)
-  order by e.ordinality
-  limit 1;
-  if found then
+      and coalesce(e.time_to_first_token_ms, 0) >= 0, false);
+  if v_position is not null then
     perform app.raise_error('invalid_usage_event', format('Event %s of the array.', v_position));
   end if;
-  return v_events;
+  return coalesce(v_events, '{}');
 end
 $$;
 revoke all on function app.parse_usage_events(jsonb) from public;
