@@ -12,12 +12,12 @@ import { readVirtualKey, servedTarget, upstreamHeaders } from "./headers.ts";
 import type { Journal } from "./journal.ts";
 import type { Leases } from "./leases/leases.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Upstream } from "./portkey.ts";
 import type { PortkeyPool } from "./portkey-pool.ts";
 import type { Recorder } from "./recorder.ts";
 import { relay } from "./relay.ts";
 import { type AiRequest, parseRequest } from "./request.ts";
 import { type Outcome, settle, type Target } from "./settle.ts";
+import type { Upstream } from "./upstream.ts";
 
 export type Services = {
   config: Config;

@@ -51,21 +51,23 @@ export function createApp(services: Services, { postgrest, log, isReady, catchUp
 /** Gives each request its context and x-request-id, and logs and counts it when its response is done. */
 function observe(log: Logger, metrics: Metrics, isReady: () => boolean): RequestHandler {
   return (req, res, next) => {
-    const { requestId, log: requestLog, elapsedMs, errorShape } = startContext(req, res, log);
-    const path = loggablePath(req.originalUrl);
+    const context = startContext(req, res, log);
+    const { requestId, elapsedMs, errorShape } = context;
     res.setHeader("x-request-id", requestId);
     if (errorShape === "anthropic") res.setHeader("request-id", requestId);
     if (!isReady()) res.setHeader("connection", "close");
-    res.on("error", (error) => requestLog.debug({ err: error }, "the response could not be written"));
+    res.on("error", (error) => context.log.debug({ err: error }, "the response could not be written"));
     res.on("close", () => {
       const route = req.route?.path ?? (req.baseUrl === "/rest" ? "/rest" : "none");
       const status = res.headersSent ? res.statusCode : CLIENT_CLOSED_REQUEST;
       metrics.request(String(route), status, elapsedMs(), res.locals.errorCode);
-      const ended = { method: req.method, path, status, latency_ms: elapsedMs() };
+      const path = loggablePath(req.originalUrl);
       // A call that went well is in usage_log.
       const isOrdinary = route === "/health" || (status < 400 && res.writableFinished && /^\/(v1|api)\//.test(path));
       const level = isOrdinary ? "debug" : "info";
-      requestLog[level]({ ...ended, client_left: !res.writableFinished, error_code: res.locals.errorCode }, "request");
+      if (!context.isLogged(level)) return;
+      const ended = { method: req.method, path, status, latency_ms: elapsedMs() };
+      context.log[level]({ ...ended, client_left: !res.writableFinished, error_code: res.locals.errorCode }, "request");
     });
     next();
   };

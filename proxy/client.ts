@@ -1,6 +1,6 @@
 import type { Response } from "express";
 import { clientHeaders } from "./headers.ts";
-import type { Upstream } from "./portkey.ts";
+import type { Upstream } from "./upstream.ts";
 
 /** How long a client may take no bytes of a stream before it counts as gone. */
 const STALL_MS = 60_000;

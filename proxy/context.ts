@@ -8,7 +8,9 @@ import type { ErrorShape } from "./errors.ts";
 export type Context = {
   /** uuidv7, made here: a client's own x-request-id never identifies what is billed. */
   requestId: string;
+  /** Made when it is first used: most calls log nothing. */
   log: Logger;
+  isLogged: (level: "debug" | "info") => boolean;
   elapsedMs: () => number;
   /** The client's address, IPv4 as IPv4; null when the connection is gone already. */
   clientIp: string | null;
@@ -40,9 +42,17 @@ export interface ProxyTracing {
 export function startContext(req: Request, res: Response, log: Logger): Context {
   const arrivedAt = performance.now();
   const requestId = randomUUIDv7();
+  let requestLog: Logger | undefined;
   const context: Context = {
     requestId,
-    log: log.child({ request_id: requestId }),
+    get log() {
+      requestLog ??= log.child({ request_id: requestId });
+      return requestLog;
+    },
+    set log(other) {
+      requestLog = other;
+    },
+    isLogged: (level) => log.isLevelEnabled(level),
     elapsedMs: () => Math.round(performance.now() - arrivedAt),
     clientIp: req.ip?.replace(/^::ffff:(?=\d+\.)/i, "") ?? null,
     errorShape: errorShape(req),

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Agent } from "undici";
+import { Agent, errors } from "undici";
 import { type AllowedHosts, urlEndpoint } from "../lib/allowed-hosts.ts";
 import { ApiError, upstreamTimeout } from "./errors.ts";
-import { isObject, type JsonObject, objectOf } from "./json.ts";
-import type { Upstream } from "./portkey.ts";
+import { arrayOf, isObject, type JsonObject, objectOf } from "./json.ts";
+import { call, type Upstream, type UpstreamRequest } from "./upstream.ts";
 
 /** What a provider gets: never more than through Portkey. */
 export type DirectCall = {
@@ -15,9 +15,23 @@ export type DirectCall = {
   signal: AbortSignal;
 };
 
-/** Portkey's own: how often a call is tried again, after which statuses, and how long it waits before that. */
+/** Portkey's own: the statuses after which a call is tried again, and how long it waits before that. */
 const RETRIED = [429, 500, 502, 503, 504];
 const FIRST_WAIT_MS = 1_000;
+
+/** What a call's Portkey config says of its only target. */
+type Lane = {
+  origin: string;
+  path: string;
+  isAllowed: boolean;
+  authorization: string;
+  parameters: JsonObject;
+  /** How often it is tried again, and after which statuses. */
+  attempts: number;
+  statuses: unknown[];
+  /** Until the head of the answer; 0: no limit of its own. */
+  timeoutMs: number;
+};
 
 /**
  * Calls providers of OpenAI's protocol without Portkey in between, as the call's Portkey config says: its only target,
@@ -26,6 +40,8 @@ const FIRST_WAIT_MS = 1_000;
 export class DirectLane {
   readonly #agent = new Agent({ connections: null, headersTimeout: 0, bodyTimeout: 0 });
   readonly #isAllowed: AllowedHosts;
+  /** By config: the calls of a lease have one in common. */
+  readonly #lanes = new WeakMap<object, Lane>();
 
   /** @param isAllowed as for the gateway: whoever may set a provider's address must not get its keys sent anywhere */
   constructor(isAllowed: AllowedHosts) {
@@ -34,27 +50,26 @@ export class DirectLane {
 
   /** Whether the provider's host is one that the operator allows. If not, the call goes to the gateway, which refuses it. */
   mayCall(portkeyConfig: object): boolean {
-    return this.#isAllowed(...urlEndpoint(new URL(String(targetOf(portkeyConfig).custom_host))));
+    return this.#laneOf(portkeyConfig).isAllowed;
   }
 
   /** @throws ApiError 502 `upstream_error`, 504 `upstream_timeout`; the signal's reason when it is aborted */
   async forward({ portkeyConfig, endpoint, headers, body, signal }: DirectCall): Promise<Upstream> {
-    const config = objectOf(portkeyConfig);
-    const target = targetOf(portkeyConfig);
-    const retry = objectOf(config.retry);
-    const attempts = Number.isSafeInteger(retry.attempts) ? (retry.attempts as number) : 0;
-    const statuses = Array.isArray(retry.on_status_codes) ? retry.on_status_codes : RETRIED;
+    const lane = this.#laneOf(portkeyConfig);
     const isJson = headers["content-type"] === "application/json";
     const request = {
       method: "POST" as const,
-      headers: { ...forProvider(headers), authorization: `Bearer ${String(target.api_key)}` },
-      body: isJson ? withParameters(body, objectOf(target.override_params)) : body,
+      origin: lane.origin,
+      path: `${lane.path}/${endpoint}`,
+      headers: { ...forProvider(headers), authorization: lane.authorization },
+      body: isJson ? withParameters(body, lane.parameters) : body,
+      headersTimeout: lane.timeoutMs,
+      signal,
     };
-    const url = `${String(target.custom_host)}/${endpoint}`;
     for (let attempt = 0; ; attempt += 1) {
-      const upstream = await this.#try(url, request, signal, Number(config.request_timeout) || 0);
-      if (attempt >= attempts || !statuses.includes(upstream.status)) return upstream;
-      upstream.body.resume();
+      const upstream = await this.#try(request);
+      if (attempt >= lane.attempts || !lane.statuses.includes(upstream.status)) return upstream;
+      upstream.body.discard();
       await delay(FIRST_WAIT_MS * 2 ** attempt, undefined, { signal }).catch(() => {
         throw signal.reason;
       });
@@ -65,43 +80,41 @@ export class DirectLane {
     await this.#agent.destroy();
   }
 
-  async #try(
-    url: string,
-    request: { method: "POST"; headers: Record<string, string>; body: Buffer },
-    signal: AbortSignal,
-    timeoutMs: number,
-  ): Promise<Upstream> {
-    const { origin, pathname } = new URL(url);
-    const waiting = new AbortController();
-    const timer = timeoutMs > 0 ? setTimeout(() => waiting.abort(), timeoutMs) : undefined;
+  async #try(request: UpstreamRequest & { origin: string }): Promise<Upstream> {
     try {
       // A redirect is an answer here, never followed: it would take the key along.
-      const { statusCode, headers, body } = await this.#agent.request({
-        ...request,
-        origin,
-        path: pathname,
-        signal: timer === undefined ? signal : AbortSignal.any([signal, waiting.signal]),
-      });
-      const isRedirect = statusCode >= 300 && statusCode < 400;
+      const { status, headers, body } = await call(this.#agent, request);
+      const isRedirect = status >= 300 && status < 400;
       // What the upstream says of the target is not Portkey's word: there is one.
-      return {
-        status: isRedirect ? 502 : statusCode,
-        headers: { ...headers, "x-portkey-last-used-option-index": "config.targets[0]" },
-        body,
-      };
+      headers["x-portkey-last-used-option-index"] = "config.targets[0]";
+      return { status: isRedirect ? 502 : status, headers, body };
     } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      if (waiting.signal.aborted) throw upstreamTimeout();
+      if (request.signal.aborted) throw request.signal.reason;
+      if (error instanceof errors.HeadersTimeoutError) throw upstreamTimeout();
       throw new ApiError(502, "upstream_error", "The provider could not be reached.", { cause: error });
-    } finally {
-      clearTimeout(timer);
     }
   }
-}
 
-function targetOf(portkeyConfig: object): JsonObject {
-  const { targets } = objectOf(portkeyConfig);
-  return objectOf(Array.isArray(targets) ? targets[0] : undefined);
+  #laneOf(portkeyConfig: object): Lane {
+    const known = this.#lanes.get(portkeyConfig);
+    if (known !== undefined) return known;
+    const { targets, retry, request_timeout } = objectOf(portkeyConfig);
+    const target = objectOf(arrayOf(targets)[0]);
+    const { attempts, on_status_codes } = objectOf(retry);
+    const url = new URL(String(target.custom_host));
+    const lane = {
+      origin: url.origin,
+      path: url.pathname.replace(/\/$/, ""),
+      isAllowed: this.#isAllowed(...urlEndpoint(url)),
+      authorization: `Bearer ${String(target.api_key)}`,
+      parameters: objectOf(target.override_params),
+      attempts: Number.isSafeInteger(attempts) ? (attempts as number) : 0,
+      statuses: Array.isArray(on_status_codes) ? on_status_codes : RETRIED,
+      timeoutMs: Number(request_timeout) || 0,
+    };
+    this.#lanes.set(portkeyConfig, lane);
+    return lane;
+  }
 }
 
 function forProvider(headers: Record<string, string>): Record<string, string> {

@@ -1,7 +1,8 @@
 import type { Logger } from "pino";
 import type { Endpoint } from "./endpoints.ts";
 import { ApiError, gatewayUnavailable } from "./errors.ts";
-import { Portkey, type Upstream } from "./portkey.ts";
+import { Portkey } from "./portkey.ts";
+import type { Upstream } from "./upstream.ts";
 
 const CHECK_MS = 1_000;
 const CHECK_TIMEOUT_MS = 2_000;

@@ -1,10 +1,8 @@
-import type { IncomingHttpHeaders } from "node:http";
-import { type Dispatcher, Pool } from "undici";
+import { Pool } from "undici";
 import type { Endpoint } from "./endpoints.ts";
 import { gatewayUnavailable } from "./errors.ts";
 import { isObject } from "./json.ts";
-
-export type Upstream = { status: number; headers: IncomingHttpHeaders; body: Dispatcher.ResponseData["body"] };
+import { call, type Upstream } from "./upstream.ts";
 
 /** The hop to Portkey. Timeouts are the caller's, by its signal. */
 export class Portkey {
@@ -29,9 +27,7 @@ export class Portkey {
     signal: AbortSignal,
   ): Promise<Upstream> {
     try {
-      const path = `${this.#path}/v1/${endpoint}`;
-      const response = await this.#pool.request({ method: "POST", path, headers, body, signal });
-      return { status: response.statusCode, headers: response.headers, body: response.body };
+      return await call(this.#pool, { method: "POST", path: `${this.#path}/v1/${endpoint}`, headers, body, signal });
     } catch (error) {
       throw signal.aborted ? signal.reason : gatewayUnavailable(error);
     }
@@ -41,9 +37,9 @@ export class Portkey {
   async isAlive(timeoutMs: number): Promise<boolean> {
     try {
       const signal = AbortSignal.timeout(timeoutMs);
-      const { statusCode, body } = await this.#pool.request({ method: "GET", path: `${this.#path}/`, signal });
-      await body.dump();
-      return statusCode < 500;
+      const { status, body } = await call(this.#pool, { method: "GET", path: `${this.#path}/`, signal });
+      await body.bytes();
+      return status < 500;
     } catch {
       return false;
     }

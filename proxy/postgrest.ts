@@ -1,6 +1,7 @@
 import { Pool } from "undici";
 import { rateLimitHeaders } from "./headers.ts";
 import { parseJson } from "./json.ts";
+import { call } from "./upstream.ts";
 
 /** On whose behalf a call is made: their Authorization header, and the address they call from. */
 export type Caller = { authorization: string | undefined; clientIp: string | null };
@@ -54,7 +55,7 @@ export class Postgrest {
     { caller, timeoutMs = TIMEOUT_MS, requestId }: Options = {},
   ): Promise<RpcResponse> {
     const authorization = caller === undefined ? `Bearer ${this.#token}` : caller.authorization;
-    const { statusCode, headers, body } = await this.#pool.request({
+    const { status, headers, body } = await call(this.#pool, {
       method: "POST",
       path: `${this.#path}/rpc/${name}`,
       headers: {
@@ -66,7 +67,7 @@ export class Postgrest {
       body: JSON.stringify(args),
       signal: AbortSignal.timeout(timeoutMs),
     });
-    return { status: statusCode, headers: rateLimitHeaders(headers), body: parseJson(await body.text()) };
+    return { status, headers: rateLimitHeaders(headers), body: parseJson((await body.bytes()).toString("utf8")) };
   }
 
   async close(): Promise<void> {

@@ -43,7 +43,8 @@ export async function startProxy(config: Config, log: Logger): Promise<RunningPr
     journal,
     log,
     metrics,
-    gatherMs: config.SETTLE === "journal" ? GATHER_MS : 0,
+    callsUnderWay: () => calls.size,
+    ...(config.SETTLE === "journal" && { gatherMs: GATHER_MS }),
   });
   const replayed = recorder.replay();
   if (replayed > 0) log.warn({ calls: replayed }, "calls of an earlier process are in the journal: recording them");

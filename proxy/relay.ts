@@ -13,12 +13,13 @@ import {
 import type { Grant } from "./gateway.ts";
 import { isObject, parseJson } from "./json.ts";
 import { isFailure, StreamMeter } from "./meter.ts";
-import { secretsOf, type Upstream } from "./portkey.ts";
+import { secretsOf } from "./portkey.ts";
 import type { AiRequest } from "./request.ts";
 import type { Outcome, Target } from "./settle.ts";
 import { SseSplitter } from "./sse.ts";
 import { addOutput, Text } from "./text.ts";
 import { answeredUnits, NO_ANSWERED_UNITS } from "./units.ts";
+import type { Upstream } from "./upstream.ts";
 import { readUsage } from "./usage.ts";
 
 /** The answer of a call and what it takes to pass it on. */
@@ -187,7 +188,7 @@ function failureOf({ upstream, target, grant }: Relay, status: number, body: Buf
 
 async function bodyOf(upstream: Upstream, signal: AbortSignal): Promise<Buffer> {
   try {
-    return Buffer.from(await upstream.body.arrayBuffer());
+    return await upstream.body.bytes();
   } catch (error) {
     throw readingError(error, signal);
   }

@@ -57,6 +57,7 @@ export async function settle(
   const { journaled, recorded } = recorder.record(event);
   const settled = recorded.then((settlement) => {
     const isKnown = settlement?.result === "recorded" || settlement?.result === "duplicate";
+    if (isKnown && !context.isLogged("debug")) return;
     const level = isKnown ? "debug" : "error";
     const { key_id, user_id, payer_id, model } = grant;
     const about = { key_id, user_id, payer_id, model, provider: target?.provider, usage: event, settlement };

@@ -99,7 +99,7 @@ describe("the direct lane", () => {
     });
     expect(JSON.stringify(seen)).not.toContain("x-portkey");
     expect(upstream.headers["x-portkey-last-used-option-index"]).toBe("config.targets[0]");
-    upstream.body.resume();
+    upstream.body.discard();
   });
 
   it("is only for the hosts that the operator allows", () => {
@@ -123,7 +123,7 @@ describe("the direct lane", () => {
       res.writeHead(307, { location: "/elsewhere" }).end();
     });
     const upstream = await call(url);
-    upstream.body.resume();
+    upstream.body.discard();
     expect([upstream.status, calls]).toEqual([502, 1]);
   });
 
@@ -131,11 +131,11 @@ describe("the direct lane", () => {
     const statuses = [503, 200];
     const url = await serve((_req, res) => void res.writeHead(statuses.shift() ?? 500).end("{}"));
     const upstream = await call(url, { retry: { attempts: 2 } });
-    upstream.body.resume();
+    upstream.body.discard();
     expect([upstream.status, statuses]).toEqual([200, []]);
     const other = await serve((_req, res) => void res.writeHead(503).end("{}"));
     const once = await call(other, { retry: { attempts: 2, on_status_codes: [429] } });
-    once.body.resume();
+    once.body.discard();
     expect(once.status).toBe(503);
   });
 

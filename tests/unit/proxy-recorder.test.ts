@@ -91,6 +91,25 @@ describe("Recorder", () => {
     expect(batches).toEqual([["a"], ["b", "c"]]);
   });
 
+  it("pauses for twice as long as a call took, but not when all calls under way have ended", async () => {
+    const batches: string[][] = [];
+    let underWay = 1;
+    const send = async (events: UsageEvent[]): Promise<Settlement[]> => {
+      batches.push(events.map((event) => event.request_id));
+      await delay(12);
+      return settle(events);
+    };
+    const recorder = new Recorder({ send, journal, log, metrics, callsUnderWay: () => underWay });
+    await record(recorder, "a");
+    await record(recorder, "b");
+    expect(batches).toEqual([["a"], ["b"]]);
+    underWay = 3;
+    const c = record(recorder, "c");
+    await delay(5);
+    await Promise.all([c, record(recorder, "d")]);
+    expect(batches).toEqual([["a"], ["b"], ["c", "d"]]);
+  });
+
   it("has one call in flight; what arrives meanwhile goes in the next", async () => {
     const database = fakeDatabase();
     const recorder = makeRecorder(database.send);
