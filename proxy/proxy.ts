@@ -24,7 +24,7 @@ export type RunningProxy = { port: number; adminPort: number; stop(): Promise<vo
 
 const FLUSH_TIMEOUT_MS = 10_000;
 /** With SETTLE=journal: few large transactions take less of the database than many small ones, and nobody waits for them. */
-const GATHER_MS = 20;
+const GATHER_MS = 100;
 /** One for record_usage, one for asking how the database is. */
 const BOOKKEEPING_CONNECTIONS = 2;
 

@@ -33,11 +33,13 @@ export type Recording = {
 
 const MOST_EVENTS_PER_CALL = 500;
 /**
- * After a call the database is left alone for so many times as long as it took. Under load this makes one large transaction of
- * several small ones, which takes so much less of the machine that clients get their answers earlier (docs/performance.md).
+ * After a call the database is left alone, for so many times as long as it took, until a share of the calls under way has ended.
+ * One large transaction takes so much less of the machine than several small ones that under load clients get their answers
+ * earlier (docs/performance.md). A call that is alone never waits.
  */
-const PAUSE_FACTOR = 2;
+const PAUSE_FACTOR = 3;
 const LONGEST_PAUSE_MS = 25;
+const SHARE_TO_GATHER = 1 / 2;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 1_000;
 /** How often an event that the database fails on, and on no other, is tried. */
@@ -56,6 +58,7 @@ export class Recorder {
   #running = false;
   #isAway = false;
   #pausedUntil = 0;
+  #endPause: () => void = () => {};
 
   constructor(services: Services) {
     this.#services = services;
@@ -118,6 +121,7 @@ export class Recorder {
   #add(pending: Pending): void {
     this.#queue.push(pending);
     if (!this.#running) void this.#run();
+    else if (!this.#isWorthWaiting) this.#endPause();
   }
 
   async #run(): Promise<void> {
@@ -143,10 +147,20 @@ export class Recorder {
   }
 
   async #pause(): Promise<void> {
-    const { callsUnderWay, gatherMs } = this.#services;
     const leftMs = this.#pausedUntil - performance.now();
-    const canMoreCome = gatherMs !== undefined || (callsUnderWay?.() ?? 0) > this.#queue.length;
-    if (leftMs > 0 && canMoreCome) await delay(leftMs);
+    if (leftMs <= 0 || !this.#isWorthWaiting) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, leftMs);
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  get #isWorthWaiting(): boolean {
+    const { callsUnderWay, gatherMs } = this.#services;
+    return gatherMs !== undefined || this.#queue.length < SHARE_TO_GATHER * (callsUnderWay?.() ?? 0);
   }
 
   /** Returns false when the database is away: then the whole batch is to be tried again. */
