@@ -32,7 +32,8 @@ export type Reencrypted = { table: string; column: string; rows: number }[];
 /**
  * Encrypts everything that is encrypted under another master key, in one transaction. Found by their names: the bytea
  * columns encrypted_… of the schema data. `beforeCommit` runs when all is encrypted; what it throws undoes everything.
- * PostgREST is told to read its settings again. Throws when anything does not decrypt with the old key.
+ * PostgREST is told to read its settings again; until it has, app.encrypt_secret refuses the old key. Throws when anything
+ * does not decrypt with the old key.
  */
 export function reencryptSecrets(
   databaseUrl: string,
@@ -47,11 +48,15 @@ export function reencryptSecrets(
          and a.atttypid = 'bytea'::regtype and not a.attisdropped
        order by 1, a.attnum`,
     );
+    await client.query(`lock table ${columns.map(({ table }) => table).join(", ")} in share row exclusive mode`);
+    await setMasterKey(client, keys.from);
+    // So that there is a proof of the key to replace.
+    await client.query("set local role app_owner");
+    await client.query("select app.encrypt_secret('')");
     const done: Reencrypted = [];
     for (const { table, column } of columns) {
       const name = pg.escapeIdentifier(column);
       await client.query(`set local role ${table.startsWith("auth.") ? "auth_owner" : "app_owner"}`);
-      await client.query(`lock table ${table} in share row exclusive mode`);
       await setMasterKey(client, keys.from);
       const { rows } = await client.query<{ row: string; secret: string }>(
         `select ctid::text as row, app.decrypt_secret(${name}) as secret from ${table} where ${name} is not null`,
@@ -59,7 +64,10 @@ export function reencryptSecrets(
       await setMasterKey(client, keys.to);
       // By ctid: an update moves its row, but each row is touched once, and nobody else writes meanwhile.
       for (const { row, secret } of rows) {
-        await client.query(`update ${table} set ${name} = app.encrypt_secret($1) where ctid = $2::tid`, [secret, row]);
+        await client.query(`update ${table} set ${name} = app.encrypt_with_master_key($1) where ctid = $2::tid`, [
+          secret,
+          row,
+        ]);
       }
       await client.query("reset role");
       done.push({ table, column, rows: rows.length });

@@ -32,7 +32,7 @@ export function figure(value: number | null | undefined, digits = 0): string {
 export function machine(): string {
   const cpus = os.cpus();
   const memoryGb = Math.round(os.totalmem() / 2 ** 30);
-  return `${cpus.length} × ${cpus[0]?.model.trim() ?? "?"}, ${memoryGb} GB, ${os.type()} ${os.release()}, Node ${process.version}`;
+  return `${cpus.length} × ${cpus[0]?.model.trim() ?? "?"}, ${memoryGb} GB, Node ${process.version}`;
 }
 
 function terminalTable({ title, columns, rows, notes = [] }: Table): string {

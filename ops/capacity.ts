@@ -204,7 +204,7 @@ function numberOf(name: keyof typeof OPTIONS, text: string, most = Number.POSITI
 function record(files: string[]): void {
   const kept = ({ at, machine, options, results }: Figures): Figures => ({
     at,
-    machine: machine.replace(/, Linux [^,]*/, ""),
+    machine,
     options: { keys: options.keys },
     results: results.map(({ kind, connections, lane, requestsPerSecond, callsPerGrant, memoryMb, cpuMsByProcess }) => ({
       kind,

@@ -58,4 +58,5 @@ select citus_add_local_table_to_metadata('data.redemption_attempt');
 select citus_add_local_table_to_metadata('data.reconciliation');
 select citus_add_local_table_to_metadata('data.reconciliation_difference');
 select citus_add_local_table_to_metadata('data.usage_roll_up');
+select citus_add_local_table_to_metadata('data.master_key_proof');
 select citus_add_local_table_to_metadata('data.latency_hourly');

@@ -8,7 +8,7 @@ insert into exempt values
   ('data.status_log', 'a log of its own, append-only, with who and why; the change is in user_profile'),
   ('data.usage_log', 'what programs do'), ('data.usage_log_default', 'a partition of usage_log'),
   ('data.request_grant', 'what programs do'),
-  ('data.usage_roll_up', 'derived from usage_log'), ('data.usage_hourly', 'derived from usage_log'), ('data.usage_daily', 'derived from usage_log'), ('data.usage_total', 'derived from usage_log'),
+  ('data.usage_roll_up', 'derived from usage_log'), ('data.master_key_proof', 'holds nothing of its own'), ('data.usage_hourly', 'derived from usage_log'), ('data.usage_daily', 'derived from usage_log'), ('data.usage_total', 'derived from usage_log'),
   ('data.latency_hourly', 'derived from usage_log'),
   ('data.usage_archive', 'a log of its own'), ('data.usage_archive_sum', 'derived from usage_log'),
   ('data.usage_archive_entry', 'derived from usage_log'),

@@ -1,5 +1,5 @@
 begin;
-select plan(67);
+select plan(68);
 
 select tests.create_user('root', role => 'platform_admin');
 select set_config('app.settings.master_key', 'the first master key', true);
@@ -75,6 +75,7 @@ select isnt(app.encrypt_secret('same'), app.encrypt_secret('same'), 'the same se
 select set_config('app.settings.master_key', 'another master key', true);
 select is(tests.error_code(format('select app.decrypt_secret(%L)', k.encrypted_secret)), 'master_key_mismatch', 'another master key opens nothing')
 from data.provider_key k where k.id = current_setting('tests.id')::uuid;
+select is(tests.error_code($$select app.encrypt_secret('sk-third')$$), 'master_key_mismatch', 'and encrypts nothing: the others could not be read with it');
 select set_config('app.settings.master_key', '', true);
 select is(tests.error_code(format('select app.decrypt_secret(%L)', k.encrypted_secret)), 'master_key_missing', 'nor does none')
 from data.provider_key k where k.id = current_setting('tests.id')::uuid;

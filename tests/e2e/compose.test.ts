@@ -396,6 +396,7 @@ describe("the services of docker-compose.yml as processes", () => {
     expect(rotation).toMatchObject({ status: 0, stderr: "" });
     expect(rotation.stdout).toContain("data.provider_key.encrypted_secret: 1\n");
     expect(rotation.stdout).toContain("data.webhook_endpoint.encrypted_secret: 1\n");
+    expect(rotation.stdout).toContain("data.master_key_proof.encrypted_proof: 1\n");
     expect(await stored()).not.toEqual(before[0]);
     expect(secret("master_key.previous")).toBe(before[1]);
     await eventually("postgrest", async () => (await chat(virtualKey)).status === 200);

@@ -75,10 +75,11 @@ begin
     update data.user_profile p
     set balance = p.balance - b.amount
     from (
-      select l.payer_id, l.ledger_entry_id, l.currency, sum(l.charge) as amount
+      -- One row for each payer: of a second one the update would take no notice.
+      select l.payer_id, l.ledger_entry_id, min(l.currency) as currency, sum(l.charge) as amount
       from logged l
       where l.ledger_entry_id is not null
-      group by l.payer_id, l.ledger_entry_id, l.currency
+      group by l.payer_id, l.ledger_entry_id
     ) b
     where p.user_id = b.payer_id
     returning p.user_id, p.tenant_id, p.balance, b.amount, b.ledger_entry_id, b.currency,

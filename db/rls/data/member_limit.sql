@@ -19,6 +19,8 @@ select m.user_id, m.tenant_id,
 from data.member_limit m
 join data.tenant t on t.id = m.tenant_id
 cross join lateral (select case when m.budget is not null then m.budget_period else t.member_budget_period end as budget_period) p;
+create or replace trigger _100_read_only instead of insert or update or delete on api.member_limit
+  for each row execute function app.refuse_view_change();
 grant select on api.member_limit to customer, tenant_admin, platform_admin;
 comment on view api.member_limit is 'What members of a tenant may spend and call: oneself; those of the tenant for tenant admins; all for platform admins.';
 comment on column api.member_limit.user_id is 'The member.';

@@ -13,6 +13,8 @@ from app.notification_events() e
 cross join lateral (values ('in_app', e.in_app), ('email', e.email), ('webhook', e.webhook)) as c (channel, enabled)
 left join data.notification_preference p on p.user_id = (select app.current_user_id()) and p.event = e.event and p.channel = c.channel
 where e.audience = 'user' or (select app.current_api_role()) = 'platform_admin';
+create or replace trigger _100_read_only instead of insert or update or delete on api.notification_preference
+  for each row execute function app.refuse_view_change();
 grant select on api.notification_preference to customer, tenant_admin, platform_admin;
 comment on view api.notification_preference is 'Which events the caller is told of, through which channels. Changed with set_notification_preference.';
 comment on column api.notification_preference.event is 'The event, such as account.overdue.';

@@ -14,6 +14,8 @@ from data.provider_health h
 left join data.model_target t on t.id = h.model_target_id
 left join data.provider_key k on k.id = h.provider_key_id;
 
+create or replace trigger _100_read_only instead of insert or update or delete on api.provider_health
+  for each row execute function app.refuse_view_change();
 grant select on api.provider_health to platform_admin;
 
 comment on view api.provider_health is 'Targets and provider keys that have failed: how often in a row, and until when they are disabled.';
