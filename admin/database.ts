@@ -48,7 +48,12 @@ export function reencryptSecrets(
          and a.atttypid = 'bytea'::regtype and not a.attisdropped
        order by 1, a.attnum`,
     );
-    await client.query(`lock table ${columns.map(({ table }) => table).join(", ")} in share row exclusive mode`);
+    const becomeOwner = (table: string) =>
+      client.query(`set local role ${table.startsWith("auth.") ? "auth_owner" : "app_owner"}`);
+    for (const { table } of columns) {
+      await becomeOwner(table);
+      await client.query(`lock table ${table} in share row exclusive mode`);
+    }
     await setMasterKey(client, keys.from);
     // So that there is a proof of the key to replace.
     await client.query("set local role app_owner");
@@ -56,7 +61,7 @@ export function reencryptSecrets(
     const done: Reencrypted = [];
     for (const { table, column } of columns) {
       const name = pg.escapeIdentifier(column);
-      await client.query(`set local role ${table.startsWith("auth.") ? "auth_owner" : "app_owner"}`);
+      await becomeOwner(table);
       await setMasterKey(client, keys.from);
       const { rows } = await client.query<{ row: string; secret: string }>(
         `select ctid::text as row, app.decrypt_secret(${name}) as secret from ${table} where ${name} is not null`,

@@ -80,7 +80,7 @@ export class DirectLane {
     await this.#agent.destroy();
   }
 
-  async #try(request: UpstreamRequest & { origin: string }): Promise<Upstream> {
+  async #try(request: UpstreamRequest): Promise<Upstream> {
     try {
       // A redirect is an answer here, never followed: it would take the key along.
       const { status, headers, body } = await call(this.#agent, request);

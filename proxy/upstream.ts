@@ -6,6 +6,8 @@ export type Upstream = { status: number; headers: IncomingHttpHeaders; body: Bod
 
 export type UpstreamRequest = {
   method: "GET" | "POST";
+  /** The pool's own when absent. */
+  origin?: string;
   path: string;
   headers?: Record<string, string>;
   body?: Buffer | string;
@@ -20,10 +22,7 @@ export type UpstreamRequest = {
  *
  * @throws what undici fails with; the signal's reason when it is aborted
  */
-export function call(
-  pool: Dispatcher,
-  { signal, ...request }: UpstreamRequest & { origin?: string },
-): Promise<Upstream> {
+export function call(pool: Dispatcher, { signal, ...request }: UpstreamRequest): Promise<Upstream> {
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | undefined;
     let body: Body | undefined;
